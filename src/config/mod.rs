@@ -1,0 +1,96 @@
+//! The configuration, checked: TOML as an operator writes it becomes options that cannot be
+//! wrong. `config/ringmail.toml` shows every key.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use crate::{
+    dns,
+    mail::DomainPattern,
+    smtp::server::policy::{self, Role},
+    time::Duration,
+};
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    pub hostname: String,
+    pub data_dir: PathBuf,
+    /// Ring threads; 0: one for each core of the machine.
+    pub cores: u16,
+    pub listeners: Vec<Listener>,
+    /// Of `[smtp]`, `[relay]` and `[local]`.
+    pub smtp: policy::Options,
+    pub dns: dns::Options,
+    /// In the order they are written: the first that matches wins.
+    pub routes: Vec<dns::Route>,
+    pub delivery: Delivery,
+    pub retry: crate::queue::retry::Options,
+    /// In the order they are written: the first that matches wins.
+    pub sites: Vec<Site>,
+    pub store: Store,
+    pub drain: Drain,
+    pub log: Log,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Listener {
+    pub role: Role,
+    pub address: SocketAddr,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Delivery {
+    /// Of MX hosts.
+    pub port: u16,
+    /// At most one of each family is used; empty: the kernel chooses.
+    pub source_addresses: Vec<IpAddr>,
+    pub connect_timeout: Duration,
+    pub greeting_timeout: Duration,
+    pub command_timeout: Duration,
+    pub data_timeout: Duration,
+    pub idle_timeout: Duration,
+}
+
+/// Shaping for the destinations that match.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Site {
+    /// By MX host.
+    pub mx: Vec<DomainPattern>,
+    pub domain: Vec<DomainPattern>,
+    pub connections_max: usize,
+    pub messages_per_connection: u32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Store {
+    /// Octets the store may grow to; 0: the disk decides.
+    pub size_max: u64,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drain {
+    pub grace: Duration,
+    pub deadline: Duration,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Log {
+    pub level: Level,
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Text,
+    Json,
+}

@@ -1,0 +1,3 @@
+//! The queue's policy, pure: what is due when, which destination may have how much.
+
+pub mod retry;

@@ -1,0 +1,79 @@
+//! What the relay tells the log and the counters. Field names are Postfix's, so that tools that
+//! read its logs read ours.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::{
+    mail::{Address, QueueId, Verdict},
+    time::Duration,
+};
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A command was refused: `NOQUEUE: reject: RCPT from …`.
+    Rejected {
+        client: SocketAddr,
+        helo: Bytes,
+        /// `MAIL`, `RCPT`, `DATA`, …
+        command: &'static str,
+        /// The reply, without CRLF.
+        reply: Bytes,
+        from: Option<Bytes>,
+        to: Option<Bytes>,
+    },
+    /// A message is on stable storage.
+    Accepted {
+        id: QueueId,
+        client: SocketAddr,
+        from: Option<Address>,
+        /// Empty when the message has none.
+        message_id: Bytes,
+        size: u64,
+        recipients: u32,
+    },
+    /// One recipient of one attempt.
+    Attempt(Box<Attempt>),
+    /// A report was accepted for delivery to the sender.
+    Reported { id: QueueId, report: QueueId, kind: ReportKind },
+    /// The message has left the queue.
+    Removed { id: QueueId },
+    /// A sentence for the operator.
+    Warning(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub id: QueueId,
+    pub to: Address,
+    pub relay: Option<RelayHost>,
+    /// Since the message arrived.
+    pub delay: Duration,
+    /// Postfix's a/b/c/d: before the queue, in the queue, connecting, transmitting.
+    pub delays: [Duration; 4],
+    pub verdict: Verdict,
+    pub status: AttemptStatus,
+}
+
+/// The host an attempt spoke to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RelayHost {
+    pub name: Bytes,
+    pub address: SocketAddr,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AttemptStatus {
+    Sent,
+    Deferred,
+    Bounced,
+    Expired,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReportKind {
+    NonDelivery,
+    Delay,
+    Delivery,
+}

@@ -1,0 +1,3 @@
+//! The one impure room: ring, sockets, LMDB, clocks, entropy, threads, signals, log.
+
+pub mod mesh;
