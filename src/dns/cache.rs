@@ -140,3 +140,68 @@ fn may_go_stale(records: &Records, kind: Kind) -> bool {
         Records::NullMx | Records::NoName | Records::Unanswered => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(5);
+
+    fn cache() -> Cache {
+        Cache::new(&Options {
+            servers: Vec::new(),
+            timeout: Duration::ZERO,
+            cache_entries_max: 1,
+            ttl_min: Duration::from_secs(5),
+            ttl_max: Duration::from_secs(100),
+            negative_ttl_max: Duration::from_secs(50),
+            serve_stale: Duration::ZERO,
+        })
+    }
+
+    fn question(n: usize, kind: Kind) -> Question {
+        Question { name: format!("n{n}.example").into(), kind }
+    }
+
+    fn put(cache: &mut Cache, question: Question, records: Records, ttl: u64) {
+        let answer = Answer { records, ttl: Some(Duration::from_secs(ttl)) };
+        cache.put(question, answer, NOW);
+    }
+
+    #[test]
+    fn lifetimes_are_clamped() {
+        for (records, ttl, lives) in [
+            (Records::NullMx, 1, 5),
+            (Records::NullMx, 50, 50),
+            (Records::NullMx, 1000, 100),
+            (Records::NoData, 1, 5),
+            (Records::NoName, 1000, 50),
+        ] {
+            let mut cache = cache();
+            put(&mut cache, question(0, Kind::Mx), records.clone(), ttl);
+            let at = |seconds| NOW + Duration::from_secs(seconds);
+            let get = |as_of| cache.get("n0.example", Kind::Mx, as_of);
+            assert_eq!(get(at(lives)), Some(&records));
+            assert_eq!(get(at(lives) + Duration::from_micros(1)), None);
+            assert_eq!(cache.get("n0.example", Kind::A, NOW), None);
+        }
+    }
+
+    #[test]
+    fn the_bound_holds_and_what_is_read_stays() {
+        let mut cache = cache();
+        let kinds = [Kind::Mx, Kind::A, Kind::Aaaa];
+        for n in 0..3 * DNS_CACHE_ENTRIES_MIN {
+            put(&mut cache, question(n, kinds[n % 3]), Records::NullMx, 60);
+            if n >= 10 {
+                assert!(cache.get("n9.example", Kind::Mx, NOW).is_some(), "lost at {n}");
+            }
+            assert!(cache.get(&format!("n{n}.example"), kinds[n % 3], NOW).is_some());
+        }
+        assert_eq!(cache.len(), DNS_CACHE_ENTRIES_MIN);
+        // The same question again takes no room.
+        put(&mut cache, question(9, Kind::Mx), Records::NoName, 60);
+        assert_eq!(cache.get("n9.example", Kind::Mx, NOW), Some(&Records::NoName));
+        assert_eq!(cache.len(), DNS_CACHE_ENTRIES_MIN);
+    }
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     limits::{CNAME_MAX, DNS_IN_FLIGHT_MAX, DNS_ROUNDS, DNS_UNANSWERED_TTL, HOSTS_MAX},
-    mail::{Domain, Outcome},
+    mail::Domain,
     random::Random,
     time::{Instant, Now},
 };

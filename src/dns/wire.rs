@@ -245,3 +245,232 @@ fn host_name(name: &Name) -> Option<Box<str>> {
     // An MX that names an address is against RFC 5321 §5.1 and RFC 1035 §3.3.9.
     (!text.is_empty() && text.parse::<Ipv4Addr>().is_err()).then(|| text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, SOA, TXT};
+
+    use super::*;
+
+    const ID: u16 = 0x1234;
+
+    fn question(kind: Kind) -> Question {
+        Question { name: "example.org".into(), kind }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).unwrap()
+    }
+
+    fn record(owner: &str, ttl: u32, data: RData) -> Record {
+        Record::from_rdata(name(owner), ttl, data)
+    }
+
+    fn a(owner: &str, ip: &str) -> Record {
+        record(owner, 300, RData::A(A(ip.parse().unwrap())))
+    }
+
+    fn cname(owner: &str, ttl: u32, target: &str) -> Record {
+        record(owner, ttl, RData::CNAME(CNAME(name(target))))
+    }
+
+    fn mx(preference: u16, exchange: &str) -> Record {
+        record("example.org.", 300, RData::MX(MX::new(preference, name(exchange))))
+    }
+
+    fn soa(ttl: u32, minimum: u32) -> Record {
+        let soa = SOA::new(name("ns.example.org."), name("h.example.org."), 1, 2, 3, 4, minimum);
+        record("example.org.", ttl, RData::SOA(soa))
+    }
+
+    /// A good reply, changed by `change`.
+    fn reply(kind: Kind, change: impl FnOnce(&mut Message)) -> Vec<u8> {
+        let query = write(&question(kind), ID, true);
+        let mut message = Message::from_vec(&query).unwrap();
+        message.metadata.message_type = MessageType::Response;
+        change(&mut message);
+        message.to_vec().unwrap()
+    }
+
+    fn read_changed(kind: Kind, change: impl FnOnce(&mut Message)) -> Reply {
+        read(&question(kind), ID, &reply(kind, change))
+    }
+
+    fn said(records: Records, ttl: Option<u64>) -> Reply {
+        Reply::Answer(Answer { records, ttl: ttl.map(Duration::from_secs) })
+    }
+
+    fn ips(list: &[&str]) -> Records {
+        Records::Addresses(list.iter().map(|ip| ip.parse().unwrap()).collect())
+    }
+
+    #[test]
+    fn questions_are_what_a_codec_reads() {
+        for (kind, edns) in [(Kind::Mx, true), (Kind::A, false), (Kind::Aaaa, true)] {
+            let message = Message::from_vec(&write(&question(kind), ID, edns)).unwrap();
+            assert_eq!(message.metadata.id, ID);
+            assert!(message.metadata.recursion_desired);
+            assert_eq!(message.metadata.message_type, MessageType::Query);
+            assert!(message.queries.len() == 1 && asks(&message.queries[0], &question(kind)));
+            assert_eq!(message.queries[0].query_type.to_string(), kind.as_str());
+            assert_eq!(message.edns.map(|edns| edns.max_payload()), edns.then_some(DNS_PAYLOAD));
+        }
+        for (name, askable) in [
+            ("a", true),
+            ("a.b", true),
+            ("", false),
+            ("a..b", false),
+            ("a.", false),
+            (&"a".repeat(63), true),
+            (&"a".repeat(64), false),
+            (&["a"; 127].join("."), true),
+            (&["a"; 128].join("."), false),
+        ] {
+            assert_eq!(is_askable(name), askable, "{name}");
+        }
+    }
+
+    /// One change to a good message, with its name.
+    type Change = (&'static str, fn(&mut Message));
+
+    #[test]
+    fn only_answers_to_our_question_count() {
+        let good = |m: &mut Message| {
+            m.add_answer(a("example.org.", "192.0.2.1"));
+        };
+        assert_eq!(read_changed(Kind::A, good), said(ips(&["192.0.2.1"]), Some(300)));
+        let upper = read_changed(Kind::A, |m| {
+            good(m);
+            m.queries[0].name = name("EXAMPLE.oRg.");
+            m.answers[0].name = name("eXample.org.");
+        });
+        assert_eq!(upper, said(ips(&["192.0.2.1"]), Some(300)));
+        let changes: [Change; 9] = [
+            ("another id", |m| m.metadata.id ^= 1),
+            ("a query", |m| m.metadata.message_type = MessageType::Query),
+            ("another name", |m| m.queries[0].name = name("example.com.")),
+            ("a longer name", |m| m.queries[0].name = name("a.example.org.")),
+            ("another type", |m| m.queries[0].query_type = RecordType::AAAA),
+            ("another class", |m| m.queries[0].query_class = DNSClass::CH),
+            ("no question", |m| m.queries.clear()),
+            ("two questions", |m| m.queries.push(m.queries[0].clone())),
+            ("refused", |m| m.metadata.response_code = ResponseCode::Refused),
+        ];
+        for (what, change) in changes {
+            let got = read_changed(Kind::A, |m| {
+                good(m);
+                change(m);
+            });
+            assert_eq!(got, Reply::Useless, "{what}");
+        }
+        let whole = reply(Kind::A, good);
+        for cut in 0..whole.len() {
+            assert_eq!(read(&question(Kind::A), ID, &whole[..cut]), Reply::Useless, "{cut}");
+        }
+    }
+
+    #[test]
+    fn servers_without_edns_and_short_datagrams() {
+        let changes: [(Change, Reply); 5] = [
+            (("", |m| m.metadata.response_code = ResponseCode::FormErr), Reply::PlainOnly),
+            (("", |m| m.metadata.response_code = ResponseCode::NotImp), Reply::PlainOnly),
+            (
+                ("no question", |m| {
+                    m.metadata.response_code = ResponseCode::FormErr;
+                    m.queries.clear();
+                }),
+                Reply::PlainOnly,
+            ),
+            (("", |m| m.metadata.response_code = ResponseCode::ServFail), Reply::Useless),
+            (("", |m| m.metadata.truncation = true), Reply::Truncated),
+        ];
+        for ((what, change), want) in changes {
+            assert_eq!(read_changed(Kind::Mx, change), want, "{what}");
+        }
+        let mut cut = reply(Kind::A, |m| {
+            m.metadata.truncation = true;
+            m.add_answer(a("example.org.", "192.0.2.1"));
+        });
+        cut.truncate(12 + 13 + 4 + 5);
+        assert_eq!(read(&question(Kind::A), ID, &cut), Reply::Truncated);
+    }
+
+    #[test]
+    fn records_outside_the_chain_are_poison() {
+        let got = read_changed(Kind::A, |m| {
+            m.add_answer(a("www.example.org.", "192.0.2.66"));
+            m.add_answer(a("b.example.org.", "192.0.2.2"));
+            m.add_answer(cname("a.example.org.", 20, "b.example.org."));
+            m.add_answer(cname("example.org.", 50, "a.example.org."));
+            m.add_answer(record("b.example.org.", 300, RData::TXT(TXT::new(vec!["x".into()]))));
+            m.add_additional(a("example.org.", "192.0.2.67"));
+        });
+        assert_eq!(got, said(ips(&["192.0.2.2"]), Some(20)));
+        let got = read_changed(Kind::A, |m| {
+            m.add_answer(a("www.example.org.", "192.0.2.66"));
+            m.add_authority(soa(40, 90));
+        });
+        assert_eq!(got, said(Records::NoData, Some(40)));
+        // An address of the other family is not what was asked for.
+        let got = read_changed(Kind::A, |m| {
+            m.add_answer(record(
+                "example.org.",
+                1,
+                RData::AAAA(AAAA("2001:db8::1".parse().unwrap())),
+            ));
+        });
+        assert_eq!(got, said(Records::NoData, None));
+    }
+
+    #[test]
+    fn negative_answers_and_aliases() {
+        let no_name = |m: &mut Message| {
+            m.metadata.response_code = ResponseCode::NXDomain;
+            m.add_authority(soa(90, 40));
+        };
+        assert_eq!(read_changed(Kind::Mx, no_name), said(Records::NoName, Some(40)));
+        let got = read_changed(Kind::Mx, |m| {
+            no_name(m);
+            m.add_answer(cname("example.org.", 7, "gone.example.org."));
+        });
+        assert_eq!(got, said(Records::NoName, Some(7)));
+        let got = read_changed(Kind::Mx, |m| {
+            m.add_answer(cname("example.org.", 7, "Other.Example.Org."));
+        });
+        assert_eq!(got, said(Records::Alias("other.example.org".into()), Some(7)));
+        let got = read_changed(Kind::Mx, |m| {
+            m.add_answer(cname("example.org.", 7, "other.example.org."));
+            m.add_authority(soa(u32::MAX, 40));
+        });
+        assert_eq!(got, said(Records::NoData, Some(0)));
+        let got = read_changed(Kind::A, |m| {
+            m.add_answer(cname("example.org.", 9, "example.org."));
+        });
+        assert_eq!(got, said(Records::Alias("example.org".into()), Some(9)));
+    }
+
+    #[test]
+    fn exchanges_are_sorted_and_checked() {
+        let exchange =
+            |preference, name: &str| Exchange { preference, name: name.to_owned().into() };
+        let got = read_changed(Kind::Mx, |m| {
+            for (preference, name) in [(20, "b.x."), (5, "."), (10, "A.x."), (1, "192.0.2.1.")] {
+                m.add_answer(mx(preference, name));
+            }
+            let mut odd = mx(1, ".");
+            let labels: [&[u8]; 2] = [b"we ird", b"x"];
+            odd.data = RData::MX(MX::new(1, Name::from_labels(labels).unwrap()));
+            m.add_answer(odd);
+        });
+        let list = [exchange(10, "a.x"), exchange(20, "b.x")];
+        assert_eq!(got, said(Records::Mx(list.into()), Some(300)));
+        let got = read_changed(Kind::Mx, |m| {
+            m.add_answer(mx(0, "."));
+        });
+        assert_eq!(got, said(Records::NullMx, Some(300)));
+        let got = read_changed(Kind::Mx, |m| {
+            m.add_answer(mx(0, "192.0.2.1."));
+        });
+        assert_eq!(got, said(Records::Mx([].into()), Some(300)));
+    }
+}
