@@ -387,6 +387,14 @@ fn truncated_answers_are_asked_for_by_stream() {
 }
 
 #[test]
+fn hosts_behind_the_cut_are_not_asked_for() {
+    let mut world = World::new(ZONE);
+    world.domain("backup.example");
+    world.log.sort();
+    assert_eq!(world.log, ["A a.example", "AAAA a.example", "MX backup.example"]);
+}
+
+#[test]
 fn every_server_is_asked_in_rounds_and_the_failure_is_kept() {
     let mut world = World::new(ZONE);
     let before = world.domain("silent.example");
@@ -411,7 +419,10 @@ fn a_dead_server_costs_one_timeout() {
 #[test]
 fn answers_expire() {
     let mut world = World::new(
-        "pos.example 300 A 192.0.2.1\nshort.example 0 A 192.0.2.2\nlong.example 99999 A 192.0.2.3\nodd.example 4294967295 A 192.0.2.4",
+        "pos.example 300 A 192.0.2.1
+        short.example 0 A 192.0.2.2
+        long.example 99999 A 192.0.2.3
+        odd.example 4294967295 A 192.0.2.4",
     );
     // Each asks MX (negative), AAAA (negative) and A.
     for (domain, lives, then) in [
