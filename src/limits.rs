@@ -193,7 +193,19 @@ pub const CNAME_MAX: usize = 8;
 pub const DNS_PAYLOAD: u16 = 1232;
 
 /// Rounds over all servers before a look-up has failed.
-pub const DNS_ROUNDS: u32 = 2;
+pub const DNS_ROUNDS: usize = 2;
+
+/// Next hops that may wait for answers: as many as there are parcels in memory.
+pub const DNS_WAITING_MAX: usize = WINDOW_MAX;
+
+/// How long it is remembered that no server answered, or that an answer must not be kept.
+pub const DNS_UNANSWERED_TTL: Duration = Duration::from_secs(5);
+
+/// A cache below this could lose a next hop's first answers before its last are there.
+pub const DNS_CACHE_ENTRIES_MIN: usize = 4 * DNS_IN_FLIGHT_MAX;
+
+/// Cache entries looked at to make room for one.
+pub const DNS_CACHE_SWEEP: usize = 64;
 
 // ---- Shell ---------------------------------------------------------------------------------
 
@@ -218,5 +230,7 @@ const _: () = assert!(RECIPIENTS_MAX <= PARCELS_MAX);
 const _: () = assert!(PAGE_PARCELS <= WINDOW_LOW && WINDOW_LOW < WINDOW_PER_DESTINATION);
 const _: () = assert!(WINDOW_PER_DESTINATION < WINDOW_MAX);
 const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
+const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);
+const _: () = assert!(DNS_CACHE_SWEEP < DNS_CACHE_ENTRIES_MIN);
 const _: () = assert!(INBOX_RESERVED < INBOX_MAX);
 const _: () = assert!(SPACE_FLOOR_MIN < SPACE_FLOOR_MAX);

@@ -27,3 +27,35 @@ pub enum NextHop {
     /// To the hosts of the route with this number.
     Route(u16),
 }
+
+/// The first route that matches `domain`, else its own MX.
+pub fn next_hop(routes: &[Route], domain: &Domain) -> NextHop {
+    let mut numbered = (0..=u16::MAX).zip(routes);
+    match numbered.find(|(_, route)| route.domain.matches(domain)) {
+        Some((number, _)) => NextHop::Route(number),
+        None => NextHop::Mx(domain.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_match_wins() {
+        let routes: Vec<Route> = ["a.example.org", "*.example.org", "example.net"]
+            .map(|pattern| Route { domain: pattern.parse().unwrap(), hosts: Vec::new() })
+            .into();
+        for (domain, hop) in [
+            ("a.example.org", Some(0)),
+            ("B.example.org", Some(1)),
+            ("example.net", Some(2)),
+            ("example.org", None),
+            ("[192.0.2.1]", None),
+        ] {
+            let domain = Domain::parse(domain).unwrap();
+            let want = hop.map_or(NextHop::Mx(domain.clone()), NextHop::Route);
+            assert_eq!(next_hop(&routes, &domain), want);
+        }
+    }
+}
