@@ -17,7 +17,7 @@ pub(super) struct Reply {
 
 /// What a host says that no client can follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ReplyError {
+pub(super) enum ReplyError {
     #[error("it sent a line that is not an SMTP reply")]
     Malformed,
     #[error("it sent a reply line of over {REPLY_LINE_MAX} octets")]

@@ -440,6 +440,37 @@ fn chunks() {
 }
 
 #[test]
+fn rset_is_not_forgotten_over_one_that_is_never_sent() {
+    talk(
+        "S: 220 mx
+         C: EHLO me
+         S: 250-mx
+         S: 250-CHUNKING
+         S: 250-PIPELINING
+         S: 250 SIZE 4
+         = ready
+         C: MAIL FROM:<s@a> SIZE=4
+         C: RCPT TO:<r@b>
+         S: 250 ok
+         S: 250 ok
+         C: BDAT 4 LAST
+         C: hi
+         S: 451 no
+         = done 1: later 4.0.0 451 no
+         = done 2: never 5.3.4 own message size 5 exceeds the 4 octets that the host takes
+         C: RSET
+         C: MAIL FROM:<s@a> SIZE=4
+         C: RCPT TO:<r@b>
+         C: DATA",
+        &[
+            mail(1, Wire::Plain, &["r@b"], &["hi\r\n"]),
+            mail(2, Wire::Plain, &["r@b"], &["hi!\r\n"]),
+            stuffed(3, &["r@b"]),
+        ],
+    );
+}
+
+#[test]
 fn plain_bodies_are_stuffed_for_data() {
     talk_pipelined(
         "C: MAIL FROM:<s@a>
@@ -560,7 +591,8 @@ fn limits_of_the_host() {
          C: hi
          C: .
          S: 250 ok
-         = done 1: ok 2.0.0 250 ok | later 4.5.3 own the host takes 1 recipients in one transaction",
+         = done 1: ok 2.0.0 250 ok | later 4.5.3 own the host takes 1 recipients in one \
+             transaction",
         &[stuffed(1, &["r@b", "t@b"]), stuffed(2, &["r@b"])],
     );
 }
@@ -594,10 +626,12 @@ fn hosts_that_refuse() {
          = host: later 4.4.2 own conversation timed out while performing the EHLO handshake",
         "S: SSH-2.0-OpenSSH
          = close
-         = host: later 4.5.0 own protocol error while receiving the initial server greeting: it sent a line that is not an SMTP reply",
+         = host: later 4.5.0 own protocol error while receiving the initial server greeting: it \
+             sent a line that is not an SMTP reply",
         "S: 354 go
          = close
-         = host: later 4.5.0 own protocol error while receiving the initial server greeting: its reply 354 fits nothing that was asked",
+         = host: later 4.5.0 own protocol error while receiving the initial server greeting: its \
+             reply 354 fits nothing that was asked",
     ] {
         talk(script, &[stuffed(1, &["r@b"])]);
     }
@@ -629,13 +663,15 @@ fn conversations_that_break() {
         "S: 250 ok
          S: 250 ok
          ! gone
-         = settled 1: later 4.4.2 own lost connection while sending RCPT TO | later 4.4.2 own lost connection while sending RCPT TO",
+         = settled 1: later 4.4.2 own lost connection while sending RCPT TO | later 4.4.2 own \
+             lost connection while sending RCPT TO",
         "S: 250 ok
          S: 250 ok
          S: 452 4.5.3 many
          S: 250 data
          = close
-         = settled 1: later 4.5.0 own protocol error while sending DATA command: its reply 250 fits nothing that was asked | later 4.5.3 452 4.5.3 many",
+         = settled 1: later 4.5.0 own protocol error while sending DATA command: its reply 250 \
+             fits nothing that was asked | later 4.5.3 452 4.5.3 many",
         "S: 250 ok
          S: 250 ok
          S: 552 many
@@ -643,7 +679,8 @@ fn conversations_that_break() {
          C: hi
          C: .
          ! timeout
-         = settled 1: later 4.4.2 own conversation timed out while sending end of data -- message may be sent more than once | later 4.5.3 552 many",
+         = settled 1: later 4.4.2 own conversation timed out while sending end of data -- \
+             message may be sent more than once | later 4.5.3 552 many",
     ] {
         talk_pipelined(&format!("{begin}{rest}"), &[stuffed(1, &["r@b", "t@b"])]);
     }

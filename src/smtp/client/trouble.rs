@@ -5,13 +5,15 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Transaction, hello::Extensions, reply::Reply};
+use super::{
+    Transaction,
+    hello::Extensions,
+    reply::{Reply, ReplyError},
+};
 use crate::{
     limits::REPLY_TEXT_KEPT,
     mail::{Outcome, Status, Verdict},
 };
-
-pub use super::reply::ReplyError;
 
 /// How a connection was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
