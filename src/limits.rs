@@ -17,8 +17,18 @@ pub const REPLY_LINE_MAX: usize = 2048;
 /// Lines in one reply of a next hop; a flood of continuation lines ends the connection.
 pub const REPLY_LINES_MAX: usize = 128;
 
+/// Octets gathered of one reply of several lines; more is read and forgotten. EHLO's list of
+/// extensions is the longest that matters.
+pub const REPLY_GATHERED_MAX: usize = 16 * 1024;
+
 /// What is kept of a next hop's reply text for the log, the queue and reports.
 pub const REPLY_TEXT_KEPT: usize = 512;
+
+/// How long a next hop may take to answer DATA, RFC 5321 §4.5.3.2.4.
+pub const DATA_INITIATION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Room for the commands of a transaction to begin with; a session uses it again and again.
+pub const COMMANDS_ROOM: usize = 1024;
 
 /// RFC 5321 §4.5.3.1.1, in octets.
 pub const LOCAL_PART_MAX: usize = 64;
@@ -220,6 +230,7 @@ pub const INBOX_MAX: usize = 32 * 1024;
 pub const INBOX_RESERVED: usize = STORE_IN_FLIGHT_MAX + LOAD_IN_FLIGHT_MAX + 1024;
 
 const _: () = assert!(PATH_MAX < COMMAND_LINE_MAX);
+const _: () = assert!(REPLY_LINE_MAX < REPLY_GATHERED_MAX && REPLY_TEXT_KEPT < REPLY_GATHERED_MAX);
 const _: () = assert!(LOCAL_PART_MAX + 1 + DOMAIN_MAX < COMMAND_LINE_MAX);
 const _: () = assert!(ORCPT_MAX + PATH_MAX + 64 < COMMAND_LINE_MAX);
 const _: () = assert!(COMMAND_ROOM <= BODY_ROOM_FIRST && BODY_ROOM_FIRST <= BODY_ROOM_MAX);
