@@ -43,14 +43,14 @@ impl<'t> Document<'t> {
     pub(super) fn parse(text: &'t str) -> Result<Document<'t>, Vec<Fault>> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let document = Document { text, root: root.into_inner(), faults: RefCell::default() };
-        let mut faults: Vec<Fault> = Vec::new();
-        for error in errors {
-            let line = error.span().map(|span| document.line(&span));
-            // One slip confuses the parser for the rest of its line.
-            if faults.last().is_none_or(|last| last.line != line) {
-                faults.push(Fault { line, trouble: Trouble::Syntax(error.message().to_owned()) });
-            }
-        }
+        let syntax = |error: toml::de::Error| Fault {
+            line: error.span().map(|span| document.line(&span)),
+            trouble: Trouble::Syntax(error.message().to_owned()),
+        };
+        let mut faults: Vec<Fault> = errors.into_iter().map(syntax).collect();
+        faults.sort_by_key(|fault| fault.line);
+        // One slip confuses the parser for the rest of its line.
+        faults.dedup_by_key(|fault| fault.line);
         if faults.is_empty() { Ok(document) } else { Err(faults) }
     }
 
