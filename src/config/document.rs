@@ -83,23 +83,27 @@ impl<'t> Document<'t> {
         default: String,
         expected: String,
     ) {
-        let written = self.table(section, number).and_then(|table| table.get(key));
-        let (line, found) = match written {
-            Some(value) => (Some(self.line(&value.span())), self.found(value)),
-            None => (None, format!("{default} by default")),
+        let table = self.table(section, number);
+        let written = match table {
+            Some(table) => table.get_ref().get(key),
+            None => self.root.get(key).filter(|_| section.is_empty()),
+        };
+        let (line, found) = match (written, table) {
+            (Some(value), _) => (Some(self.line(&value.span())), self.found(value)),
+            (None, Some(table)) => {
+                (Some(self.line(&table.span())), format!("{default} by default"))
+            }
+            (None, None) => (None, format!("{default} by default")),
         };
         let key = full_name(section, key);
         self.fault(line, Trouble::Wrong { key, found, expected: expected.into() });
     }
 
-    fn table(&self, section: &str, number: usize) -> Option<&DeTable<'t>> {
-        if section.is_empty() {
-            return Some(&self.root);
-        }
-        match self.root.get(section)?.get_ref() {
-            DeValue::Table(table) => Some(table),
-            DeValue::Array(array) => array.iter().nth(number)?.get_ref().as_table(),
-            _ => None,
+    fn table(&self, section: &str, number: usize) -> Option<&Spanned<DeValue<'t>>> {
+        let value = self.root.get(section)?;
+        match value.get_ref() {
+            DeValue::Array(array) => array.get(number),
+            _ => Some(value),
         }
     }
 

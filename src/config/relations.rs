@@ -63,7 +63,10 @@ fn check_listeners(document: &Document, config: &Config) {
 
 fn check_domains(document: &Document, config: &Config) {
     let policy = &config.smtp;
-    let is_local = |pattern: &DomainPattern| matches!(pattern, DomainPattern::Exact(domain) if policy.local_domains.contains(domain));
+    let is_local = |pattern: &DomainPattern| match pattern {
+        DomainPattern::Exact(domain) => policy.local_domains.contains(domain),
+        _ => false,
+    };
     if let Some(both) = policy.relay_domains.iter().find(|pattern| is_local(pattern)) {
         let expected = format!("domains that are not in local.domains, as {both} is");
         document.clash(("relay", 0), "domains", both.to_string(), expected);
