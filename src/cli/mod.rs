@@ -71,9 +71,10 @@ impl From {
 }
 
 fn machine() -> Machine {
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
     Machine {
-        hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        hostname: read("/proc/sys/kernel/hostname").trim_end().to_owned(),
         // Without the file, resolv.conf(5) has a default of its own.
-        resolv_conf: fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        resolv_conf: read("/etc/resolv.conf"),
     }
 }
