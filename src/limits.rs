@@ -217,6 +217,31 @@ pub const DNS_CACHE_ENTRIES_MIN: usize = 4 * DNS_IN_FLIGHT_MAX;
 /// Cache entries looked at to make room for one.
 pub const DNS_CACHE_SWEEP: usize = 64;
 
+/// Name servers asked in turn.
+pub const DNS_SERVERS_MAX: usize = 8;
+
+// ---- Configuration -------------------------------------------------------------------------
+
+/// Ring threads: a queue id has 8 bits for the core.
+pub const CORES_MAX: u16 = 256;
+
+pub const LISTENERS_MAX: usize = 64;
+
+/// A next hop names its route in 16 bits.
+pub const ROUTES_MAX: usize = u16::MAX as usize;
+
+/// Networks or domains in one list.
+pub const CONFIG_LIST_MAX: usize = 100_000;
+
+/// A whole number that has no bound of its own.
+pub const CONFIG_NUMBER_MAX: usize = u32::MAX as usize;
+
+/// A time; ten years. Instants and factors stay far from overflow.
+pub const CONFIG_TIME_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// A size: 64 TiB, less than the addresses of a process.
+pub const CONFIG_SIZE_MAX: u64 = 64 << 40;
+
 // ---- Shell ---------------------------------------------------------------------------------
 
 /// Log lines that may wait for the terminal or the journal; more are counted and dropped.

@@ -1,6 +1,10 @@
 //! The `ringmail` binary: arguments in, exit code out.
 
+use std::process::ExitCode;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    ringmail::cli::run()
+}

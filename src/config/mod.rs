@@ -1,6 +1,17 @@
 //! The configuration, checked: TOML as an operator writes it becomes options that cannot be
 //! wrong. `config/ringmail.toml` shows every key.
 
+mod document;
+pub mod error;
+mod forms;
+mod machine;
+mod relations;
+mod units;
+mod written;
+
+pub use error::Error;
+pub use machine::Machine;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -32,6 +43,24 @@ pub struct Config {
     pub store: Store,
     pub drain: Drain,
     pub log: Log,
+}
+
+impl Config {
+    /// Checks `text`, which came from `file`; keys that are not written have their defaults, so
+    /// that an empty text is the built-in configuration.
+    pub fn parse(text: &str, file: &str, machine: &Machine) -> Result<Config, Error> {
+        let failed = |faults| Error { file: file.to_owned(), faults };
+        let document = document::Document::parse(text).map_err(failed)?;
+        let config = written::read(&document, machine);
+        // A default in the place of a wrong value would clash with what is right.
+        if !document.has_faults() {
+            relations::check(&document, &config);
+        }
+        match document.into_faults() {
+            faults if faults.is_empty() => Ok(config),
+            faults => Err(failed(faults)),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
