@@ -71,6 +71,10 @@ pub const BODY_ROOM_FIRST: usize = 8 * 1024;
 /// Room of a read of a large body.
 pub const BODY_ROOM_MAX: usize = 64 * 1024;
 
+/// A read of a body below this is copied behind the one before it: a client that trickles octets
+/// would else keep a whole read buffer alive for each of them.
+pub const BODY_PIECE_MIN: usize = 1024;
+
 /// Part of a body held in memory before it goes to disk in parts, ahead of the commit.
 pub const SPOOL_THRESHOLD: usize = 512 * 1024;
 
@@ -259,6 +263,7 @@ const _: () = assert!(REPLY_LINE_MAX < REPLY_GATHERED_MAX && REPLY_TEXT_KEPT < R
 const _: () = assert!(LOCAL_PART_MAX + 1 + DOMAIN_MAX < COMMAND_LINE_MAX);
 const _: () = assert!(ORCPT_MAX + PATH_MAX + 64 < COMMAND_LINE_MAX);
 const _: () = assert!(COMMAND_ROOM <= BODY_ROOM_FIRST && BODY_ROOM_FIRST <= BODY_ROOM_MAX);
+const _: () = assert!(BODY_PIECE_MIN <= BODY_ROOM_FIRST && BODY_ROW <= BODY_ROOM_MAX);
 const _: () = assert!(SPOOL_THRESHOLD <= SPOOL_IN_FLIGHT_MAX);
 const _: () = assert!(SPOOL_IN_FLIGHT_MAX < BODY_MEMORY_MAX);
 const _: () = assert!(BODY_ROW + 16 == 4096);

@@ -2,4 +2,9 @@
 //! sessions of both sides as state machines without I/O.
 
 pub mod client;
+pub mod command;
+pub mod data;
+pub mod extension;
+pub mod line;
+pub mod reply;
 pub mod server;

@@ -1,9 +1,10 @@
 //! Who may send what to whom: relaying, local domains, limits.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr};
 
 use crate::{
-    mail::{Address, Domain, DomainPattern, Network},
+    mail::{Address, Domain, DomainPattern, Network, Recipient},
+    smtp::reply::{self, Reply},
     time::Duration,
 };
 
@@ -33,4 +34,57 @@ pub enum Role {
     Relay,
     /// RFC 6409, port 587: mail from our own users only.
     Submission,
+}
+
+impl Options {
+    /// Whether this client may begin a transaction here.
+    pub fn admit_client(&self, role: Role, client: IpAddr) -> Result<(), Reply> {
+        match role {
+            // RFC 6409 §4.3: submission is for those we know.
+            Role::Submission if !self.may_relay(client) => Err(reply::AUTHENTICATION_REQUIRED),
+            Role::Submission | Role::Relay => Ok(()),
+        }
+    }
+
+    /// The recipient as it goes on from here, or why not.
+    ///
+    /// Only the domain decides, and only the one behind the last `@`: a local part with `%`, `!`
+    /// or a quoted `@` is a local part and leads nowhere else.
+    pub fn admit_recipient(
+        &self,
+        role: Role,
+        client: IpAddr,
+        recipient: Recipient,
+    ) -> Result<Recipient, Reply> {
+        let Some(domain) = recipient.address.domain() else {
+            return self.local_recipient(recipient, &self.hostname);
+        };
+        if self.local_domains.contains(&domain) {
+            return self.local_recipient(recipient, &domain.to_string());
+        }
+        let relayed = match role {
+            Role::Relay => self.relay_domains.iter().any(|pattern| pattern.matches(&domain)),
+            Role::Submission => false,
+        };
+        if relayed || self.may_relay(client) { Ok(recipient) } else { Err(reply::RELAYING_DENIED) }
+    }
+
+    fn may_relay(&self, client: IpAddr) -> bool {
+        self.relay_networks.iter().any(|network| network.contains(client))
+    }
+
+    /// RFC 5321 §4.5.1: there is a postmaster, however it is spelt; there is nobody else yet.
+    fn local_recipient(&self, recipient: Recipient, domain: &str) -> Result<Recipient, Reply> {
+        let local = recipient.address.local_part().trim_matches('"');
+        let postmaster = self
+            .postmaster
+            .as_ref()
+            .filter(|_| local.eq_ignore_ascii_case("postmaster"))
+            .ok_or(reply::NO_SUCH_MAILBOX)?;
+        // RFC 3461 §5.2.7.2: who the mail was for is said where the sender did not say it. Neither
+        // part holds a character that xtext escapes.
+        let original = || format!("rfc822;{local}@{domain}").into();
+        let orcpt = recipient.orcpt.unwrap_or_else(original);
+        Ok(Recipient { address: postmaster.clone(), notify: recipient.notify, orcpt: Some(orcpt) })
+    }
 }
