@@ -108,8 +108,20 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// A message to a stalled reader: how long one write may take.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Cores of one process: a queue id has eight bits for its core.
+pub const CORES_MAX: u16 = 256;
+
 /// Ring operations one core may have submitted and not yet seen taken (the submission queue).
 pub const RING_ENTRIES: u32 = 4096;
+
+/// Completions the ring holds until they are looked at; beyond it the kernel keeps a list.
+pub const RING_COMPLETIONS: u32 = 8 * RING_ENTRIES;
+
+/// Pieces gathered into one send; the kernel takes 1024.
+pub const SEND_PIECES_MAX: usize = 256;
+
+/// Accepts under way on each listener of a core: so many clients enter in one turn of its loop.
+pub const ACCEPTS_IN_FLIGHT: usize = 4;
 
 // ---- Store ---------------------------------------------------------------------------------
 
@@ -206,6 +218,9 @@ pub const CNAME_MAX: usize = 8;
 /// The EDNS payload size that passes most paths unfragmented.
 pub const DNS_PAYLOAD: u16 = 1232;
 
+/// Room for one datagram: more than we tell servers to send, as some do not listen.
+pub const DATAGRAM_ROOM: usize = 4096;
+
 /// Rounds over all servers before a look-up has failed.
 pub const DNS_ROUNDS: usize = 2;
 
@@ -251,6 +266,18 @@ pub const CONFIG_SIZE_MAX: u64 = 64 << 40;
 /// Log lines that may wait for the terminal or the journal; more are counted and dropped.
 pub const LOG_QUEUE: usize = 64 * 1024;
 
+/// How long the log waits for more lines before it writes: a core wakes it once in that time.
+pub const LOG_GATHER: Duration = Duration::from_millis(20);
+
+/// Inputs taken from an inbox before the ring has its turn.
+pub const INBOX_TURN: usize = 256;
+
+/// The shortest sleep before a wake-up: what is due already waits for it, and none can spin.
+pub const WAKE_MIN: Duration = Duration::from_millis(1);
+
+/// How often the main thread looks whether the store still works.
+pub const SUPERVISE: Duration = Duration::from_millis(500);
+
 /// Inputs that may wait for one core from other threads.
 pub const INBOX_MAX: usize = 32 * 1024;
 
@@ -274,4 +301,8 @@ const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
 const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);
 const _: () = assert!(DNS_CACHE_SWEEP < DNS_CACHE_ENTRIES_MIN);
 const _: () = assert!(INBOX_RESERVED < INBOX_MAX);
+const _: () = assert!(DNS_PAYLOAD as usize <= DATAGRAM_ROOM);
+const _: () = assert!(SEND_PIECES_MAX <= 1024);
+const _: () = assert!(RING_ENTRIES.is_power_of_two() && RING_COMPLETIONS <= 65_536);
+const _: () = assert!(LINGER.as_micros() < WRITE_TIMEOUT.as_micros());
 const _: () = assert!(SPACE_FLOOR_MIN < SPACE_FLOOR_MAX);

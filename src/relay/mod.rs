@@ -32,6 +32,13 @@ pub struct Setup {
 #[derive(Clone, Debug)]
 pub struct Options {}
 
+impl Options {
+    pub fn from_config(config: &crate::config::Config) -> Options {
+        let _ = config;
+        Options {}
+    }
+}
+
 pub struct Relay {}
 
 impl Relay {

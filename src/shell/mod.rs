@@ -1,16 +1,27 @@
 //! The one impure room: ring, sockets, LMDB, clocks, entropy, threads, signals, log.
+//!
+//! One pinned thread a core runs [`core`]: a ring, listeners of its own and one relay. Threads
+//! beside them write the store, write the log and wait for signals; [`serve`] holds them together.
 
+mod accept;
+mod clock;
+mod connection;
+mod core;
+mod datagram;
+mod desk;
+mod dial;
+mod entropy;
+pub mod lmdb;
+mod log;
 pub mod mesh;
+mod operation;
+mod ring;
+mod serve;
+mod signal;
+mod threads;
+mod timer;
 
-use crate::config::Config;
+pub use self::serve::{ServeError, serve};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error("this build cannot serve yet")]
-    NotBuilt,
-}
-
-pub fn serve(config: Config) -> Result<(), ServeError> {
-    let _ = config;
-    Err(ServeError::NotBuilt)
-}
+#[cfg(test)]
+mod tests;

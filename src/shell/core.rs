@@ -1,0 +1,251 @@
+//! One core: a pinned thread with its ring, its listeners and its relay, and the loop's rule:
+//! take one input, stamp it with the time, handle it, drain the outbox.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+};
+
+use crossbeam::channel::Sender;
+use slab::Slab;
+
+use super::{
+    accept::{self, Listener},
+    clock,
+    connection::Connection,
+    datagram,
+    desk::{Desk, Ending},
+    dial, lmdb,
+    log::Log,
+    mesh::Mesh,
+    operation, timer,
+};
+use crate::{
+    limits::{ACCEPT_REST, INBOX_TURN},
+    relay::{ConnectionId, Input, Outbox, Output, Relay},
+    time::{Instant, Now},
+};
+
+/// What thinks: the relay, or a test's stand-in for it.
+pub trait Brain {
+    fn handle(&mut self, now: Now, input: Input, out: &mut Outbox);
+    fn next_wake(&self) -> Option<Instant>;
+}
+
+impl Brain for Relay {
+    fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        Relay::handle(self, now, input, out);
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        Relay::next_wake(self)
+    }
+}
+
+/// Where outputs leave the core, besides its ring.
+pub struct Doors {
+    pub core: u16,
+    pub store: lmdb::Handle,
+    pub mesh: Arc<Mesh>,
+    pub log: Log,
+    /// Told this core's number when it has drained.
+    pub drained: Sender<u16>,
+    /// The core ends when this is set and its bell has rung.
+    pub stop: Arc<AtomicBool>,
+}
+
+pub struct Core {
+    doors: Doors,
+    state: RefCell<State>,
+    alarm: RefCell<Alarm>,
+    crowded: Cell<bool>,
+}
+
+struct State {
+    brain: Box<dyn Brain>,
+    outbox: Outbox,
+    /// Inputs that outputs of this very core have become.
+    own: VecDeque<Input>,
+    desks: Slab<(u32, Rc<RefCell<Desk>>)>,
+    /// Of the next connection.
+    generation: u32,
+}
+
+/// What the brain and the timer's task know of each other.
+#[derive(Default)]
+pub struct Alarm {
+    /// When the brain wants to be woken.
+    pub wanted: Option<Instant>,
+    /// When the timer will look again by itself.
+    pub armed: Option<Instant>,
+    pub task: Option<Waker>,
+}
+
+/// Runs the core on the calling thread until it is stopped.
+pub async fn run(brain: Box<dyn Brain>, doors: Doors, listeners: Vec<Listener>) {
+    let core = Rc::new(Core::new(brain, doors));
+    tokio_uring::spawn(timer::run(core.clone()));
+    for listener in listeners {
+        accept::start(&core, listener);
+    }
+    core.feed(Input::Wake);
+    core.take_inputs().await;
+}
+
+impl Core {
+    fn new(brain: Box<dyn Brain>, doors: Doors) -> Core {
+        let state = State {
+            brain,
+            outbox: Outbox::new(),
+            own: VecDeque::new(),
+            desks: Slab::new(),
+            generation: 0,
+        };
+        Core {
+            doors,
+            state: RefCell::new(state),
+            alarm: RefCell::default(),
+            crowded: Cell::new(false),
+        }
+    }
+
+    /// Takes one input, and all that follows from it on this core.
+    pub fn feed(self: &Rc<Self>, input: Input) {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let mut next = Some(input);
+        while let Some(input) = next {
+            state.brain.handle(clock::now(), input, &mut state.outbox);
+            let mut outbox = std::mem::take(&mut state.outbox);
+            for output in outbox.drain(..) {
+                self.perform(state, output);
+            }
+            state.outbox = outbox;
+            next = state.own.pop_front();
+        }
+        self.alarm.borrow_mut().set(state.brain.next_wake());
+    }
+
+    /// Gives a socket its id and its task. The relay is told by the caller, at once.
+    pub fn admit(self: &Rc<Self>, socket: OwnedFd) -> ConnectionId {
+        let mut state = self.state.borrow_mut();
+        let desk = Rc::new(RefCell::new(Desk::default()));
+        let generation = state.generation;
+        state.generation = generation.wrapping_add(1);
+        let slot = state.desks.insert((generation, desk.clone())) as u32;
+        let id = ConnectionId { slot, generation };
+        tokio_uring::spawn(Connection::new(self.clone(), id, desk, Rc::new(socket)));
+        id
+    }
+
+    /// Forgets a connection that is closed.
+    pub fn retire(&self, id: ConnectionId) {
+        self.state.borrow_mut().desks.try_remove(id.slot as usize);
+    }
+
+    /// Whether descriptors or memory for connections have run out.
+    pub fn set_crowded(self: &Rc<Self>, crowded: bool) {
+        if self.crowded.replace(crowded) != crowded {
+            self.feed(Input::Crowded(crowded));
+        }
+    }
+
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.get()
+    }
+
+    pub fn log(&self) -> &Log {
+        &self.doors.log
+    }
+
+    pub fn alarm(&self) -> &RefCell<Alarm> {
+        &self.alarm
+    }
+
+    fn perform(self: &Rc<Self>, state: &mut State, output: Output) {
+        let Doors { core: me, store, mesh, log, drained, .. } = &self.doors;
+        match output {
+            Output::Receive { connection, room } => {
+                state.order(connection, |desk| desk.receive(room));
+            }
+            Output::Send { connection, pieces, report } => {
+                state.order(connection, |desk| desk.send(pieces, report));
+            }
+            Output::Close { connection } => state.order(connection, |d| d.end(Ending::Close)),
+            Output::Abort { connection } => state.order(connection, |d| d.end(Ending::Abort)),
+            Output::Connect { ticket, remote, source, timeout } => {
+                tokio_uring::spawn(dial::answer(self.clone(), ticket, remote, source, timeout));
+            }
+            Output::Query { ticket, server, message, transport, timeout } => {
+                let query = datagram::Query { server, message, transport, timeout };
+                tokio_uring::spawn(datagram::answer(self.clone(), ticket, query));
+            }
+            Output::Store { ticket, change } => store.store(*me, ticket, change),
+            Output::Load { ticket, load } => store.load(*me, ticket, load),
+            Output::Assign { core, parcel } if core == *me => {
+                state.own.push_back(Input::Assigned { parcel });
+            }
+            Output::Assign { core, parcel } => mesh.assign(core, parcel),
+            Output::Note(event) => log.note(event),
+            // The main thread waits for one from each core; more would tell it nothing.
+            Output::Drained => drop(drained.try_send(*me)),
+        }
+    }
+
+    /// Takes what other threads post, until the core is to stop.
+    async fn take_inputs(self: &Rc<Self>) {
+        let Doors { core: me, mesh, stop, .. } = &self.doors;
+        while !stop.load(Ordering::Acquire) {
+            let (heard, _) = operation::hear(mesh, *me).await;
+            if let Err(error) = heard {
+                // An eventfd's read does not fail; resting keeps a mystery from spinning.
+                self.log().warn(format!("the inbox of a core cannot be read: {error}"));
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+            mesh.heard(*me);
+            let mut taken = 0;
+            while let Some(input) = mesh.take(*me) {
+                self.feed(input);
+                taken += 1;
+                // The ring is looked after only when the thread waits.
+                if taken % INBOX_TURN == 0 && tokio_uring::no_op().await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// Puts an order on the connection's desk. One that is gone gets none.
+    fn order(&mut self, id: ConnectionId, order: impl FnOnce(&mut Desk)) {
+        if let Some((generation, desk)) = self.desks.get(id.slot as usize)
+            && *generation == id.generation
+        {
+            order(&mut desk.borrow_mut());
+        }
+    }
+}
+
+impl Alarm {
+    /// Wakes the timer's task when it would look too late.
+    fn set(&mut self, wanted: Option<Instant>) {
+        self.wanted = wanted;
+        let too_late = match (wanted, self.armed) {
+            (Some(wanted), Some(armed)) => wanted < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if too_late && let Some(task) = &self.task {
+            self.armed = wanted;
+            task.wake_by_ref();
+        }
+    }
+}

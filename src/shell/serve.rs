@@ -1,0 +1,283 @@
+//! The whole house: starts store, cores and log, waits for signals, and stops them in order.
+
+use std::{
+    io::{self, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crossbeam::{
+    channel::{Receiver, Sender, bounded},
+    select,
+};
+
+use super::{
+    accept::{self, ListenError, Listener},
+    core::{self, Doors},
+    entropy,
+    lmdb::{self, OpenError},
+    log::{self, Log},
+    mesh::Mesh,
+    ring::{self, RingError},
+    signal::{self, Signal},
+    threads,
+};
+use crate::{
+    config::{self, Config},
+    limits::SUPERVISE,
+    relay::{Input, Options, Relay, Setup},
+    smtp::server::policy::Role,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the store failed: {0}; acknowledged mail is on disk, start again")]
+    Store(String),
+    #[error("{0} cannot be started: {1}; see the limits of this process")]
+    Start(&'static str, io::Error),
+}
+
+/// Runs until a signal ends it, or the store fails.
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    ring::check()?;
+    threads::die_of_panics();
+    let signals = signal::catch().map_err(|error| ServeError::Start("signals", error))?;
+    let (log, writer) = log::start(&config.log, io::stdout())
+        .map_err(|error| ServeError::Start("the log", error))?;
+    let result = House::open(config, &log).and_then(|house| {
+        let ended = house.supervise(&signals, &config.drain, &log);
+        house.stop(ended)
+    });
+    writer.finish();
+    result
+}
+
+struct House {
+    mesh: Arc<Mesh>,
+    store: lmdb::Store,
+    cores: Vec<JoinHandle<()>>,
+    drained: Receiver<u16>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What a wait ended with.
+#[derive(PartialEq, Eq)]
+enum Woken {
+    Signal(Signal),
+    /// Every core has drained.
+    Drained,
+    Due,
+}
+
+impl House {
+    fn open(config: &Config, log: &Log) -> Result<House, ServeError> {
+        let start = |what| move |error| ServeError::Start(what, error);
+        let processors = threads::processors().map_err(start("threads"))?;
+        let count = threads::cores(config.cores, processors.len());
+        let listeners = bind_all(&config.listeners, count)?;
+        let opened = lmdb::open(&config.data_dir, &config.store)?;
+        let mesh = Arc::new(Mesh::new(count).map_err(start("the inboxes"))?);
+        let plan = Plan {
+            options: Arc::new(Options::from_config(config)),
+            highest_id: opened.highest_id(),
+            inbound_max: threads::inbound_max(threads::raise_descriptors(), count),
+            cores: count,
+            processors,
+        };
+        let warnings = log.clone();
+        let store = opened
+            .start(mesh.clone(), count, Box::new(move |sentence| warnings.warn(sentence)))
+            .map_err(start("the store"))?;
+        let (drained_sender, drained) = bounded(count.into());
+        let mut house = House { mesh, store, cores: vec![], drained, stop: Arc::default() };
+        let ports = addresses(&config.listeners, &listeners);
+        let (ready_sender, ready) = bounded(count.into());
+        for (core, listeners) in (0..count).zip(listeners) {
+            let doors = house.doors(core, log, &drained_sender);
+            let thread = plan.spawn(doors, listeners, ready_sender.clone())?;
+            house.cores.push(thread);
+        }
+        // A core that cannot start tells why, and the others end with the process.
+        for _ in 0..count {
+            ready.recv().unwrap_or(Err(RingError::System(libc::EIO)))?;
+        }
+        announce(&ports);
+        Ok(house)
+    }
+
+    fn doors(&self, core: u16, log: &Log, drained: &Sender<u16>) -> Doors {
+        Doors {
+            core,
+            store: self.store.handle(),
+            mesh: self.mesh.clone(),
+            log: log.clone(),
+            drained: drained.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Waits for a signal, then drains. A second signal cuts every wait short.
+    fn supervise(
+        &self,
+        signals: &Receiver<Signal>,
+        drain: &config::Drain,
+        log: &Log,
+    ) -> Result<(), ServeError> {
+        let mut left = self.cores.len();
+        let mut wait = |time: Option<Duration>| self.wait(signals, time, &mut left, log);
+        let grace = match wait(None)? {
+            Woken::Signal(Signal::Terminate) => drain.grace,
+            _ => Duration::ZERO,
+        };
+        if let Woken::Signal(_) = wait(Some(grace))? {
+            return Ok(());
+        }
+        for core in 0..self.cores.len() {
+            self.mesh.post(core as u16, [Input::Drain]);
+        }
+        wait(Some(drain.deadline)).map(drop)
+    }
+
+    /// Waits for `time` at most, and until `left` cores have drained.
+    fn wait(
+        &self,
+        signals: &Receiver<Signal>,
+        time: Option<Duration>,
+        left: &mut usize,
+        log: &Log,
+    ) -> Result<Woken, ServeError> {
+        let deadline = time.map(|time| Instant::now() + time);
+        loop {
+            if let Some(fault) = self.store.failed() {
+                return Err(ServeError::Store(fault));
+            }
+            let rest = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if rest == Some(Duration::ZERO) {
+                return Ok(Woken::Due);
+            }
+            select! {
+                recv(signals) -> signal => match signal {
+                    Ok(Signal::Hangup) => {
+                        log.warn("reloading is not built yet; restart to change the \
+                                  configuration".to_owned());
+                    }
+                    Ok(signal) => return Ok(Woken::Signal(signal)),
+                    Err(_) => return Ok(Woken::Signal(Signal::Terminate)),
+                },
+                recv(self.drained) -> core => {
+                    *left -= usize::from(core.is_ok());
+                    if *left == 0 {
+                        return Ok(Woken::Drained);
+                    }
+                }
+                default(rest.map_or(SUPERVISE, |rest| rest.min(SUPERVISE))) => {}
+            }
+        }
+    }
+
+    /// Stops the cores, then the store: what the cores handed over is still committed.
+    fn stop(self, ended: Result<(), ServeError>) -> Result<(), ServeError> {
+        self.stop.store(true, Ordering::Release);
+        for (core, thread) in self.cores.into_iter().enumerate() {
+            // A post of nothing rings the bell.
+            self.mesh.post(core as u16, []);
+            // A panic has ended the process already.
+            let _ = thread.join();
+        }
+        self.store.stop();
+        ended
+    }
+}
+
+/// What every core is started with.
+struct Plan {
+    options: Arc<Options>,
+    highest_id: crate::mail::QueueId,
+    inbound_max: usize,
+    cores: u16,
+    processors: Vec<usize>,
+}
+
+impl Plan {
+    fn spawn(
+        &self,
+        doors: Doors,
+        listeners: Vec<Listener>,
+        ready: Sender<Result<(), RingError>>,
+    ) -> Result<JoinHandle<()>, ServeError> {
+        let core = doors.core;
+        let setup = Setup {
+            options: self.options.clone(),
+            core,
+            cores: self.cores,
+            random: entropy::random().map_err(|error| ServeError::Start("entropy", error))?,
+            highest_id: self.highest_id,
+            inbound_max: self.inbound_max,
+        };
+        let run = move || match ring::runtime() {
+            Ok(runtime) => {
+                // The main thread waits for it, unless another core has failed.
+                let _ = ready.send(Ok(()));
+                runtime.block_on(core::run(Box::new(Relay::new(setup)), doors, listeners));
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        };
+        threads::spawn(core, self.cores, &self.processors, run)
+            .map_err(|error| ServeError::Start("a core's thread", error))
+    }
+}
+
+/// The sockets of each core.
+fn bind_all(listeners: &[config::Listener], cores: u16) -> Result<Vec<Vec<Listener>>, ListenError> {
+    let mut sockets: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
+    for (number, listener) in (0..).zip(listeners) {
+        for (own, socket) in sockets.iter_mut().zip(accept::bind(number, listener.address, cores)?)
+        {
+            own.push(socket);
+        }
+    }
+    Ok(sockets)
+}
+
+fn addresses(listeners: &[config::Listener], sockets: &[Vec<Listener>]) -> Vec<(Role, SocketAddr)> {
+    let first = sockets.first().map_or(&[][..], Vec::as_slice);
+    listeners.iter().zip(first).map(|(listener, socket)| (listener.role, socket.address)).collect()
+}
+
+/// Tells the terminal what listens where, and a line to try it. Nobody has to read it.
+fn announce(listeners: &[(Role, SocketAddr)]) {
+    let mut lines = String::new();
+    for (role, address) in listeners {
+        let name = match role {
+            Role::Relay => "smtp",
+            Role::Submission => "submission",
+        };
+        lines += &format!("{name} on {address}\n");
+    }
+    if let Some((_, address)) = listeners.iter().find(|(role, _)| *role == Role::Relay) {
+        let server = reachable(*address);
+        lines += &format!("try: swaks --server {server} --to you@example.org\n");
+    }
+    let mut stdout = io::stdout();
+    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Where a program on this machine reaches a listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        known => known,
+    }
+}
