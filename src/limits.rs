@@ -20,6 +20,9 @@ pub const REPLY_LINES_MAX: usize = 128;
 /// What is kept of a next hop's reply text for the log, the queue and reports.
 pub const REPLY_TEXT_KEPT: usize = 512;
 
+/// RFC 5322 §2.1.1: octets of a line of text without its CRLF, in the mail that we write.
+pub const TEXT_LINE_MAX: usize = 998;
+
 /// RFC 5321 §4.5.3.1.1, in octets.
 pub const LOCAL_PART_MAX: usize = 64;
 
