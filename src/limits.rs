@@ -29,6 +29,8 @@ pub const DATA_INITIATION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Room for the commands of a transaction to begin with; a session uses it again and again.
 pub const COMMANDS_ROOM: usize = 1024;
+/// RFC 5322 §2.1.1: octets of a line of text without its CRLF, in the mail that we write.
+pub const TEXT_LINE_MAX: usize = 998;
 
 /// RFC 5321 §4.5.3.1.1, in octets.
 pub const LOCAL_PART_MAX: usize = 64;
@@ -240,9 +242,6 @@ pub const DNS_CACHE_SWEEP: usize = 64;
 pub const DNS_SERVERS_MAX: usize = 8;
 
 // ---- Configuration -------------------------------------------------------------------------
-
-/// Ring threads: a queue id has 8 bits for the core.
-pub const CORES_MAX: u16 = 256;
 
 pub const LISTENERS_MAX: usize = 64;
 

@@ -49,11 +49,7 @@ fn the_shipped_examples_are_right() {
     assert_eq!(config.routes.len(), 1);
     let site = &config.sites[0];
     assert_eq!((site.mx.len(), site.domain.len()), (2, 1));
-    assert_eq!(site.connections_max, ringmail::config::Site::default().connections_max);
-    assert_eq!(
-        site.messages_per_connection,
-        ringmail::config::Site::default().messages_per_connection
-    );
+    assert_eq!(site.shape, ringmail::queue::shaping::Shape::default());
     assert_eq!(config.dns, default.dns);
 }
 

@@ -13,7 +13,7 @@ pub(super) fn run(from: &From) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match shell::serve(config) {
+    match shell::serve(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringmail: {error}");

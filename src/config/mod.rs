@@ -19,7 +19,7 @@ use std::{
 
 use crate::{
     dns,
-    mail::DomainPattern,
+    queue::{retry, shaping::Site},
     smtp::server::policy::{self, Role},
     time::Duration,
 };
@@ -37,7 +37,7 @@ pub struct Config {
     /// In the order they are written: the first that matches wins.
     pub routes: Vec<dns::Route>,
     pub delivery: Delivery,
-    pub retry: crate::queue::retry::Options,
+    pub retry: retry::Options,
     /// In the order they are written: the first that matches wins.
     pub sites: Vec<Site>,
     pub store: Store,
@@ -80,16 +80,6 @@ pub struct Delivery {
     pub command_timeout: Duration,
     pub data_timeout: Duration,
     pub idle_timeout: Duration,
-}
-
-/// Shaping for the destinations that match.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Site {
-    /// By MX host.
-    pub mx: Vec<DomainPattern>,
-    pub domain: Vec<DomainPattern>,
-    pub connections_max: usize,
-    pub messages_per_connection: u32,
 }
 
 #[derive(Clone, PartialEq, Debug)]

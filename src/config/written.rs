@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{
-    Config, Delivery, Drain, Format, Level, Listener, Log, Machine, Site, Store,
+    Config, Delivery, Drain, Format, Level, Listener, Log, Machine, Store,
     document::{Document, Section},
     error::Trouble,
     forms,
@@ -15,7 +15,10 @@ use crate::{
         INBOUND_PER_CORE_MAX, OUTBOUND_PER_CORE_MAX, RECIPIENTS_MAX,
     },
     mail::Network,
-    queue::retry,
+    queue::{
+        retry,
+        shaping::{Shape, Site},
+    },
     smtp::server::policy::{self, Role},
     time::Duration,
 };
@@ -174,10 +177,10 @@ fn read_retry(section: &mut Section) -> retry::Options {
 }
 
 fn read_site(section: &mut Section) -> Option<Site> {
-    let default = Site::default();
-    let site = Site {
-        mx: section.list("mx", default.mx, 0..=CONFIG_LIST_MAX, forms::pattern),
-        domain: section.list("domain", default.domain, 0..=CONFIG_LIST_MAX, forms::pattern),
+    let default = Shape::default();
+    let mx = section.list("mx", Vec::new(), 0..=CONFIG_LIST_MAX, forms::pattern);
+    let domain = section.list("domain", Vec::new(), 0..=CONFIG_LIST_MAX, forms::pattern);
+    let shape = Shape {
         connections_max: section.read(
             "connections_max",
             default.connections_max,
@@ -192,7 +195,7 @@ fn read_site(section: &mut Section) -> Option<Site> {
     section.not_built("rate", "rate limit");
     section.not_built("backoff_on", "back-off");
     section.not_built("backoff", "back-off");
-    Some(site)
+    Some(Site { mx, domain, shape })
 }
 
 fn read_log(section: &mut Section) -> Log {
@@ -206,18 +209,6 @@ fn read_log(section: &mut Section) -> Log {
     Log {
         level: section.read("level", Level::Info, levels),
         format: section.read("format", Format::Text, formats),
-    }
-}
-
-impl Default for Site {
-    /// Matches nothing; its limits hold for every destination that no site matches.
-    fn default() -> Site {
-        Site {
-            mx: Vec::new(),
-            domain: Vec::new(),
-            connections_max: 20,
-            messages_per_connection: 100,
-        }
     }
 }
 

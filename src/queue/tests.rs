@@ -65,9 +65,10 @@ impl Disk {
         after: Option<(Wall, ParcelId)>,
         until: Wall,
     ) -> (Vec<Parcel>, Option<Wall>) {
-        let mut rows = self.0.iter().filter(|((c, at, id), _)| {
-            *c == class && after.is_none_or(|after| (*at, *id) > after)
-        });
+        let mut rows = self
+            .0
+            .iter()
+            .filter(|((c, at, id), _)| *c == class && after.is_none_or(|after| (*at, *id) > after));
         let mut parcels = Vec::new();
         for ((_, at, _), parcel) in rows.by_ref() {
             if *at > until || parcels.len() == PAGE_PARCELS {

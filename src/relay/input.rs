@@ -24,8 +24,9 @@ pub struct Ticket(pub u64);
 
 #[derive(Debug)]
 pub enum Input {
-    /// A client has connected to listener number `listener` of the configuration.
-    Accepted { connection: ConnectionId, listener: u16, remote: SocketAddr, local: SocketAddr },
+    /// A client has connected to listener number `listener` of the configuration. `of_client`:
+    /// connections its address has open now on all cores, this one included.
+    Accepted { connection: ConnectionId, listener: u16, remote: SocketAddr, of_client: usize },
     /// The answer to `Output::Connect`.
     Connected { ticket: Ticket, result: Result<ConnectionId, Trouble> },
     /// The answer to `Output::Receive`: at least one octet; the end of the stream is `Closed`.

@@ -1,18 +1,41 @@
 //! The relay of one core: composes sessions, queue, resolver and store, and owns no protocol.
+//!
+//! It is pure: one [`Input`] at a time, stamped with the time, and a list of [`Output`]s to be
+//! carried out before the next. The shell is its world, and a simulation can be.
 
+mod connections;
 pub mod event;
+mod inbound;
 pub mod input;
+mod ledger;
+pub mod options;
+mod outbound;
 pub mod output;
+mod settle;
+mod window;
 
 pub use event::Event;
 pub use input::{ConnectionId, Input, Space, Ticket, Trouble};
+pub use options::Options;
 pub use output::{Outbox, Output, Pieces, Transport};
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
+use slab::Slab;
+
+use self::{
+    connections::{Connections, Peer},
+    ledger::{Asker, Ledger, LoadErrand, StoreErrand},
+    outbound::Dial,
+    window::Pass,
+};
 use crate::{
-    mail::QueueId,
+    dns::{NextHop, Resolver},
+    mail::{QueueId, message::QueueIds},
+    queue::{Place, Schedule},
     random::Random,
+    smtp::client::Lost,
+    store::{Loaded, StoreError},
     time::{Instant, Now},
 };
 
@@ -28,33 +51,245 @@ pub struct Setup {
     pub inbound_max: usize,
 }
 
-/// The configuration, as far as the relay needs it.
-#[derive(Clone, Debug)]
-pub struct Options {}
-
-impl Options {
-    pub fn from_config(config: &crate::config::Config) -> Options {
-        let _ = config;
-        Options {}
-    }
+/// The relay of one core.
+pub struct Relay {
+    options: Arc<Options>,
+    core: u16,
+    cores: u16,
+    inbound_max: usize,
+    random: Random,
+    ids: QueueIds,
+    connections: Connections,
+    schedule: Schedule<NextHop, ConnectionId>,
+    resolver: Resolver,
+    dials: Slab<Dial>,
+    ledger: Ledger,
+    /// Destinations to be driven before the next input.
+    pending: VecDeque<Place>,
+    pass: Pass,
+    space: Space,
+    /// Octets of bodies kept for delivery.
+    body_memory: usize,
+    /// Octets of bodies in sessions.
+    inbound_memory: usize,
+    crowded: bool,
+    draining: bool,
+    drained: bool,
+    /// Of the last input.
+    last: Now,
 }
 
-pub struct Relay {}
+/// One input's worth of time and outputs.
+struct Turn<'a> {
+    now: Now,
+    out: &'a mut Outbox,
+}
 
 impl Relay {
     /// The first outputs (looking for mail on disk) come with the first `Wake`.
     pub fn new(setup: Setup) -> Relay {
-        let _ = setup;
-        Relay {}
+        let Setup { options, core, cores, mut random, highest_id, inbound_max } = setup;
+        let resolver = Resolver::new(crate::dns::Setup {
+            options: options.dns.clone(),
+            hostname: options.server.hostname.clone(),
+            own_addresses: options.own_addresses.clone(),
+            routes: options.routes.clone(),
+            port: options.port,
+            random: random.split(),
+        });
+        Relay {
+            ids: QueueIds::new(core as u8, highest_id),
+            options,
+            core,
+            cores,
+            inbound_max,
+            random,
+            connections: Connections::default(),
+            schedule: Schedule::default(),
+            resolver,
+            dials: Slab::new(),
+            ledger: Ledger::default(),
+            pending: VecDeque::new(),
+            pass: Pass::default(),
+            space: Space { free: u64::MAX },
+            body_memory: 0,
+            inbound_memory: 0,
+            crowded: false,
+            draining: false,
+            drained: false,
+            last: Now::default(),
+        }
     }
 
     /// Takes one input; leaves in `out` what is to be done about it.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
-        let _ = (now, input, out);
+        self.last = now;
+        let mut turn = Turn { now, out };
+        self.take(&mut turn, input);
+        while let Some(place) = self.pending.pop_front() {
+            self.drive(&mut turn, place);
+        }
+        self.look_on_disk(&mut turn);
+        if self.draining {
+            self.finish_drain(&mut turn);
+        }
     }
 
     /// When `Input::Wake` is wanted at the latest.
     pub fn next_wake(&self) -> Option<Instant> {
-        None
+        let on_disk = self.next_look().map(|wall| self.last.instant_of(wall));
+        [self.connections.next_deadline(), on_disk].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, turn: &mut Turn<'_>, input: Input) {
+        match input {
+            Input::Accepted { connection, listener, remote, of_client } => {
+                self.accepted(turn, connection, (listener, remote, of_client));
+            }
+            Input::Received { connection, bytes } => match self.connections.take(connection) {
+                Peer::Inbound(inbound) => self.inbound_received(turn, connection, inbound, bytes),
+                Peer::Outbound(outbound) => {
+                    self.outbound_received(turn, connection, outbound, bytes);
+                }
+                Peer::Nobody => {}
+            },
+            Input::Sent { connection } => match self.connections.take(connection) {
+                Peer::Inbound(inbound) => self.inbound_sent(turn, connection, inbound),
+                Peer::Outbound(outbound) => self.outbound_sent(turn, connection, outbound),
+                Peer::Nobody => {}
+            },
+            Input::Closed { connection, trouble } => self.closed(turn, connection, trouble),
+            Input::Connected { ticket, result } => {
+                if let Some(Asker::Dial(dial)) = self.ledger.answered(ticket, turn.out) {
+                    self.connected(turn, dial, result);
+                }
+            }
+            Input::Answer { ticket, result } => {
+                if let Some(Asker::Resolver(key)) = self.ledger.answered(ticket, turn.out) {
+                    self.dns_answered(turn, key, result);
+                }
+            }
+            Input::Stored { ticket, result } => {
+                if let Some(Asker::Store(errand)) = self.ledger.answered(ticket, turn.out) {
+                    self.stored(turn, errand, result);
+                }
+            }
+            Input::Loaded { ticket, loaded } => {
+                if let Some(Asker::Load(errand)) = self.ledger.answered(ticket, turn.out) {
+                    self.loaded(turn, errand, loaded);
+                }
+            }
+            Input::Assigned { parcel } => self.admit(turn, parcel),
+            Input::Space(space) => self.space = space,
+            Input::Crowded(crowded) => self.crowded = crowded,
+            Input::Drain => self.drain(turn),
+            Input::Wake => self.wake(turn),
+        }
+    }
+
+    fn closed(&mut self, turn: &mut Turn<'_>, id: ConnectionId, trouble: Trouble) {
+        let peer = self.connections.take(id);
+        match peer {
+            Peer::Inbound(inbound) => {
+                let peer = Peer::Inbound(inbound);
+                self.connections.forget(id, &peer);
+                if let Peer::Inbound(inbound) = peer {
+                    self.inbound_closed(turn, inbound, trouble);
+                }
+            }
+            Peer::Outbound(outbound) => {
+                let lost = match trouble {
+                    Trouble::TimedOut => Lost::TimedOut,
+                    _ => Lost::Ended,
+                };
+                self.outbound_lost(turn, id, outbound, lost);
+            }
+            Peer::Nobody => {}
+        }
+    }
+
+    fn stored(&mut self, turn: &mut Turn<'_>, errand: StoreErrand, result: Result<(), StoreError>) {
+        match errand {
+            StoreErrand::Accept { connection, accepted } => {
+                self.accept_stored(turn, connection, accepted, result);
+            }
+            StoreErrand::Spool { connection, octets } => {
+                self.spool_stored(turn, connection, octets, result);
+            }
+            StoreErrand::Abandon => {}
+            StoreErrand::Settle(settled) => self.settle_stored(turn, *settled, result),
+        }
+    }
+
+    fn loaded(&mut self, turn: &mut Turn<'_>, errand: LoadErrand, loaded: Loaded) {
+        match (errand, loaded) {
+            (LoadErrand::Agenda, Loaded::Agenda { entries, next }) => {
+                self.agenda_loaded(turn, &entries, next);
+            }
+            (LoadErrand::Agenda, _) => self.agenda_loaded(turn, &[], None),
+            (LoadErrand::Page(destination, class), loaded) => {
+                let (parcels, next_due) = match loaded {
+                    Loaded::Page { parcels, next_due } => (parcels, next_due),
+                    _ => (Vec::new(), None),
+                };
+                self.page_loaded(turn, (destination, class), parcels, next_due);
+            }
+            (LoadErrand::Body { connection, message }, loaded) => {
+                let pieces = match loaded {
+                    Loaded::Body { pieces } => Some(pieces),
+                    _ => None,
+                };
+                self.body_loaded(turn, connection, message, pieces);
+            }
+            (LoadErrand::Report(reporting), loaded) => {
+                let start = match loaded {
+                    Loaded::Body { pieces } => pieces,
+                    _ => Vec::new(),
+                };
+                self.report_loaded(turn, reporting, start);
+            }
+        }
+    }
+
+    fn wake(&mut self, turn: &mut Turn<'_>) {
+        while let Some(id) = self.connections.overdue(turn.now.instant) {
+            match self.connections.take(id) {
+                Peer::Inbound(inbound) => {
+                    self.step_inbound(turn, id, inbound, |session, cx, steps| {
+                        session.timed_out(cx, steps)
+                    });
+                }
+                Peer::Outbound(outbound) => self.outbound_overdue(turn, id, outbound),
+                Peer::Nobody => {}
+            }
+        }
+    }
+
+    fn drain(&mut self, turn: &mut Turn<'_>) {
+        self.draining = true;
+        for id in self.connections.ids() {
+            match self.connections.take(id) {
+                Peer::Inbound(inbound) => {
+                    self.step_inbound(turn, id, inbound, |session, cx, steps| {
+                        session.drain(cx, steps)
+                    });
+                }
+                Peer::Outbound(outbound) if outbound.is_idle() => {
+                    self.outbound_overdue(turn, id, outbound);
+                }
+                peer => self.connections.put_back(id, peer),
+            }
+        }
+    }
+
+    /// Draining ends when nobody is connected and the store has answered everything.
+    fn finish_drain(&mut self, turn: &mut Turn<'_>) {
+        let quiet = self.connections.inbound_count() + self.connections.outbound_count() == 0
+            && self.dials.is_empty()
+            && self.ledger.is_settled();
+        if quiet && !self.drained {
+            self.drained = true;
+            turn.out.push(Output::Drained);
+        }
     }
 }

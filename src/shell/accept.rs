@@ -124,19 +124,10 @@ impl Entrance {
     fn let_in(&self, core: &Rc<Core>, socket: OwnedFd, remote: Option<SocketAddr>) {
         // Without its address the client is gone already.
         let Some(remote) = remote else { return };
-        let local = self.local(&socket);
-        let connection = core.admit(socket);
+        let connection = core.admit(socket, Some(remote.ip()));
+        let of_client = core.clients().enter(remote.ip());
         let listener = self.number;
-        core.feed(Input::Accepted { connection, listener, remote, local });
-    }
-
-    /// The address the client connected to.
-    fn local(&self, socket: &OwnedFd) -> SocketAddr {
-        if !self.address.ip().is_unspecified() {
-            return self.address;
-        }
-        let name = rustix::net::getsockname(socket).ok();
-        name.and_then(|name| SocketAddr::try_from(name).ok()).unwrap_or(self.address)
+        core.feed(Input::Accepted { connection, listener, remote, of_client });
     }
 
     /// Accepting makes no sense for a moment: the clients wait in the kernel's queue.

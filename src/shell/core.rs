@@ -4,6 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    net::IpAddr,
     os::fd::OwnedFd,
     rc::Rc,
     sync::{
@@ -18,6 +19,7 @@ use slab::Slab;
 
 use super::{
     accept::{self, Listener},
+    clients::Clients,
     clock,
     connection::Connection,
     datagram,
@@ -55,6 +57,7 @@ pub struct Doors {
     pub store: lmdb::Handle,
     pub mesh: Arc<Mesh>,
     pub log: Log,
+    pub clients: Arc<Clients>,
     /// Told this core's number when it has drained.
     pub drained: Sender<u16>,
     /// The core ends when this is set and its bell has rung.
@@ -73,9 +76,17 @@ struct State {
     outbox: Outbox,
     /// Inputs that outputs of this very core have become.
     own: VecDeque<Input>,
-    desks: Slab<(u32, Rc<RefCell<Desk>>)>,
+    seats: Slab<Seat>,
     /// Of the next connection.
     generation: u32,
+}
+
+/// A connection of this core.
+struct Seat {
+    generation: u32,
+    desk: Rc<RefCell<Desk>>,
+    /// Set for inbound connections, which are counted by client.
+    client: Option<IpAddr>,
 }
 
 /// What the brain and the timer's task know of each other.
@@ -105,7 +116,7 @@ impl Core {
             brain,
             outbox: Outbox::new(),
             own: VecDeque::new(),
-            desks: Slab::new(),
+            seats: Slab::new(),
             generation: 0,
         };
         Core {
@@ -134,12 +145,12 @@ impl Core {
     }
 
     /// Gives a socket its id and its task. The relay is told by the caller, at once.
-    pub fn admit(self: &Rc<Self>, socket: OwnedFd) -> ConnectionId {
+    pub fn admit(self: &Rc<Self>, socket: OwnedFd, client: Option<IpAddr>) -> ConnectionId {
         let mut state = self.state.borrow_mut();
         let desk = Rc::new(RefCell::new(Desk::default()));
         let generation = state.generation;
         state.generation = generation.wrapping_add(1);
-        let slot = state.desks.insert((generation, desk.clone())) as u32;
+        let slot = state.seats.insert(Seat { generation, desk: desk.clone(), client }) as u32;
         let id = ConnectionId { slot, generation };
         tokio_uring::spawn(Connection::new(self.clone(), id, desk, Rc::new(socket)));
         id
@@ -147,7 +158,10 @@ impl Core {
 
     /// Forgets a connection that is closed.
     pub fn retire(&self, id: ConnectionId) {
-        self.state.borrow_mut().desks.try_remove(id.slot as usize);
+        let seat = self.state.borrow_mut().seats.try_remove(id.slot as usize);
+        if let Some(client) = seat.and_then(|seat| seat.client) {
+            self.doors.clients.leave(client);
+        }
     }
 
     /// Whether descriptors or memory for connections have run out.
@@ -159,6 +173,10 @@ impl Core {
 
     pub fn is_crowded(&self) -> bool {
         self.crowded.get()
+    }
+
+    pub fn clients(&self) -> &Clients {
+        &self.doors.clients
     }
 
     pub fn log(&self) -> &Log {
@@ -226,10 +244,10 @@ impl Core {
 impl State {
     /// Puts an order on the connection's desk. One that is gone gets none.
     fn order(&mut self, id: ConnectionId, order: impl FnOnce(&mut Desk)) {
-        if let Some((generation, desk)) = self.desks.get(id.slot as usize)
-            && *generation == id.generation
+        if let Some(seat) = self.seats.get(id.slot as usize)
+            && seat.generation == id.generation
         {
-            order(&mut desk.borrow_mut());
+            order(&mut seat.desk.borrow_mut());
         }
     }
 }

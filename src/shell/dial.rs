@@ -33,7 +33,7 @@ pub async fn answer(
     let result = dial(remote, source, deadline)
         .await
         .and_then(|socket| Rc::into_inner(socket).ok_or(Trouble::TimedOut))
-        .map(|socket| core.admit(socket));
+        .map(|socket| core.admit(socket, None));
     core.feed(Input::Connected { ticket, result });
 }
 

@@ -4,6 +4,7 @@
 //! beside them write the store, write the log and wait for signals; [`serve`] holds them together.
 
 mod accept;
+mod clients;
 mod clock;
 mod connection;
 mod core;

@@ -18,6 +18,7 @@ use crossbeam::{
 
 use super::{
     accept::{self, ListenError, Listener},
+    clients::Clients,
     core::{self, Doors},
     entropy,
     lmdb::{self, OpenError},
@@ -65,6 +66,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
 
 struct House {
     mesh: Arc<Mesh>,
+    clients: Arc<Clients>,
     store: lmdb::Store,
     cores: Vec<JoinHandle<()>>,
     drained: Receiver<u16>,
@@ -89,7 +91,7 @@ impl House {
         let opened = lmdb::open(&config.data_dir, &config.store)?;
         let mesh = Arc::new(Mesh::new(count).map_err(start("the inboxes"))?);
         let plan = Plan {
-            options: Arc::new(Options::from_config(config)),
+            options: Arc::new(Options::of(config)),
             highest_id: opened.highest_id(),
             inbound_max: threads::inbound_max(threads::raise_descriptors(), count),
             cores: count,
@@ -100,7 +102,14 @@ impl House {
             .start(mesh.clone(), count, Box::new(move |sentence| warnings.warn(sentence)))
             .map_err(start("the store"))?;
         let (drained_sender, drained) = bounded(count.into());
-        let mut house = House { mesh, store, cores: vec![], drained, stop: Arc::default() };
+        let mut house = House {
+            mesh,
+            clients: Arc::default(),
+            store,
+            cores: vec![],
+            drained,
+            stop: Arc::default(),
+        };
         let ports = addresses(&config.listeners, &listeners);
         let (ready_sender, ready) = bounded(count.into());
         for (core, listeners) in (0..count).zip(listeners) {
@@ -122,6 +131,7 @@ impl House {
             store: self.store.handle(),
             mesh: self.mesh.clone(),
             log: log.clone(),
+            clients: self.clients.clone(),
             drained: drained.clone(),
             stop: self.stop.clone(),
         }

@@ -254,6 +254,10 @@ impl Incoming {
         self.room
     }
 
+    pub(super) fn unspooled(&self) -> usize {
+        self.unspooled
+    }
+
     pub(super) fn sender(&self) -> Option<Bytes> {
         self.transaction.sender()
     }
@@ -303,8 +307,9 @@ impl Incoming {
             self.gather();
             self.pieces.push(piece);
         }
+        // Short of memory, everything that fills a row goes to the disk at once.
         let short = cx.pressure.memory_short;
-        if self.unspooled >= if short { BODY_ROOM_MAX } else { SPOOL_THRESHOLD } {
+        if self.unspooled >= if short { BODY_ROW } else { SPOOL_THRESHOLD } {
             self.spool(steps);
         }
     }

@@ -215,6 +215,16 @@ impl Session {
         self.incoming_mut().and_then(|incoming| incoming.spooled())
     }
 
+    /// Octets of a body that lie in the session, in memory.
+    pub fn held(&self) -> usize {
+        match self {
+            Session::Data(_, incoming, _)
+            | Session::Chunk(_, incoming, _)
+            | Session::Chunks(_, incoming) => incoming.unspooled(),
+            _ => 0,
+        }
+    }
+
     /// Octets the next read should have room for; `None`: not to be read now.
     pub fn room(&self) -> Option<usize> {
         match self {

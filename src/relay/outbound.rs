@@ -1,0 +1,496 @@
+//! Next hops: finding a host that answers, and transactions over its connection.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+
+use super::{
+    Relay, Turn,
+    connections::Peer,
+    event::RelayHost,
+    input::{ConnectionId, Trouble},
+    ledger::{Ledger, LoadErrand},
+    output::Output,
+};
+use crate::{
+    dns::{Host, Lookup, NextHop},
+    limits::{COMMAND_ROOM, LOAD_BODY_MAX, OUTBOUND_PER_CORE_MAX},
+    mail::{Outcome, Status, Verdict},
+    queue::{Down, Place, Queued},
+    smtp::client::{Effect, End, Lost, Session, Steps, Transaction, Unfinished},
+    store::Load,
+    time::Instant,
+};
+
+/// Looking for a host of a next hop that lets us in.
+pub(super) struct Dial {
+    pub place: Place,
+    /// Still to be tried.
+    hosts: VecDeque<Host>,
+    /// Being tried.
+    host: Option<Host>,
+    began: Instant,
+    /// What the last host said.
+    verdict: Verdict,
+}
+
+/// A connection to a next hop.
+pub(super) struct Outbound {
+    session: Session,
+    place: Place,
+    host: RelayHost,
+    /// Where to go on should this host prove of no use; until its first transaction has ended.
+    dial: Option<Dial>,
+    /// From the first attempt to connect until the handshake was done; `None` before that.
+    setup: Option<Duration>,
+    /// Transactions under way, oldest first.
+    flights: VecDeque<Flight>,
+    /// Transactions begun.
+    begun: u32,
+    /// Transactions ended by a reply.
+    ended: u32,
+}
+
+/// A parcel under way.
+pub(super) struct Flight {
+    pub queued: Queued,
+    began: Instant,
+    /// Octets of the body read from disk so far.
+    offset: u64,
+}
+
+/// How an attempt went, for the log and the reports.
+pub(super) struct Attempted {
+    pub queued: Queued,
+    pub verdicts: Vec<Verdict>,
+    pub dsn_passed: bool,
+    pub host: Option<RelayHost>,
+    pub setup: Duration,
+    pub transmission: Duration,
+}
+
+impl Relay {
+    /// Moves a destination on: parcels to idle connections, new connections for the rest.
+    pub(super) fn drive(&mut self, turn: &mut Turn<'_>, place: Place) {
+        if self.draining {
+            return;
+        }
+        let destination = self.schedule.destination(place);
+        if let Some(down) = destination.down.clone()
+            && turn.now.instant < down.until
+        {
+            return self.put_off(turn, place, &down.verdict);
+        }
+        while self.schedule.destination(place).ready() > 0 {
+            let Some(id) = self.schedule.destination(place).idle.pop() else { break };
+            if let Peer::Outbound(outbound) = self.connections.take(id) {
+                self.advance(turn, id, outbound, Steps::default());
+            }
+        }
+        while self.schedule.destination(place).wants_connection()
+            && self.connections.outbound_count() + self.dials.len() < OUTBOUND_PER_CORE_MAX
+        {
+            let hop = self.schedule.destination(place).hop.clone();
+            let mut queries = Vec::new();
+            let lookup = self.resolver.look_up(&hop, turn.now, &mut queries);
+            self.send_queries(turn, queries);
+            match lookup {
+                Lookup::Pending => self.schedule.destination(place).resolving = true,
+                Lookup::Found(hosts) => self.dial(turn, place, hosts),
+                Lookup::Failed(verdict) => return self.unreachable(turn, place, verdict),
+            }
+        }
+    }
+
+    fn dial(&mut self, turn: &mut Turn<'_>, place: Place, hosts: Vec<Host>) {
+        let by_host = self.options.shape_of_hosts(&hosts);
+        let destination = self.schedule.destination(place);
+        if let (Some(shape), NextHop::Mx(_)) = (by_host, &destination.hop) {
+            destination.shape = shape;
+            if destination.open + destination.dialing >= shape.connections_max {
+                return;
+            }
+        }
+        destination.dialing += 1;
+        let verdict = Verdict::own(
+            Outcome::Deferred,
+            Status::new(4, 4, 1),
+            Bytes::from_static(b"no host of the next hop could be tried"),
+        );
+        let hosts = hosts.into();
+        self.dial_next(turn, Dial { place, hosts, host: None, began: turn.now.instant, verdict });
+    }
+
+    fn dial_next(&mut self, turn: &mut Turn<'_>, mut dial: Dial) {
+        let Some(host) = dial.hosts.pop_front() else {
+            self.schedule.destination(dial.place).dialing -= 1;
+            return self.unreachable(turn, dial.place, dial.verdict);
+        };
+        let remote = host.address;
+        dial.host = Some(host);
+        let ticket = Ledger::dial_ticket(self.dials.insert(dial));
+        turn.out.push(Output::Connect {
+            ticket,
+            remote,
+            source: self.options.source(remote),
+            timeout: self.options.connect_timeout,
+        });
+    }
+
+    /// The answer to a connect.
+    pub(super) fn connected(
+        &mut self,
+        turn: &mut Turn<'_>,
+        dial: usize,
+        result: Result<ConnectionId, Trouble>,
+    ) {
+        let Some(mut dial) = self.dials.try_remove(dial) else { return };
+        let Some(host) = dial.host.take() else { return };
+        match result {
+            Err(trouble) => {
+                dial.verdict = not_connected(&host, trouble);
+                self.dial_next(turn, dial);
+            }
+            Ok(id) => {
+                let outbound = Box::new(Outbound {
+                    session: Session::new(),
+                    place: dial.place,
+                    host: RelayHost {
+                        name: Bytes::copy_from_slice(host.name.as_bytes()),
+                        address: host.address,
+                    },
+                    dial: Some(dial),
+                    setup: None,
+                    flights: VecDeque::new(),
+                    begun: 0,
+                    ended: 0,
+                });
+                self.connections.insert(id, Peer::Outbound(outbound));
+                turn.out.push(Output::Receive { connection: id, room: COMMAND_ROOM });
+                let timeout = self.options.client.greeting_timeout;
+                self.connections.set_deadline(id, Some(turn.now.instant + timeout));
+            }
+        }
+    }
+
+    pub(super) fn outbound_received(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        mut outbound: Box<Outbound>,
+        bytes: Bytes,
+    ) {
+        let mut steps = Steps::default();
+        let session = std::mem::take(&mut outbound.session);
+        outbound.session = session.receive(bytes, &self.options.client, &mut steps);
+        turn.out.push(Output::Receive { connection: id, room: COMMAND_ROOM });
+        self.advance(turn, id, outbound, steps);
+    }
+
+    /// The kernel has taken a part of a body that lies on disk: read the next.
+    pub(super) fn outbound_sent(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        outbound: Box<Outbound>,
+    ) {
+        if let Some(flight) = outbound.flights.front() {
+            self.load_body(turn, id, flight);
+        }
+        self.connections.put_back(id, Peer::Outbound(outbound));
+    }
+
+    pub(super) fn body_loaded(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        message: crate::mail::QueueId,
+        pieces: Option<Vec<Bytes>>,
+    ) {
+        let Peer::Outbound(mut outbound) = self.connections.take(id) else { return };
+        let flight = outbound.flights.front_mut();
+        let Some(flight) = flight.filter(|flight| flight.queued.parcel.message.id == message)
+        else {
+            return self.connections.put_back(id, Peer::Outbound(outbound));
+        };
+        let octets = pieces.iter().flatten().map(Bytes::len).sum::<usize>() as u64;
+        let Some(pieces) = pieces.filter(|_| octets > 0) else {
+            // The next hop has part of a body that we cannot finish: it must never see its end.
+            turn.out.push(Output::Abort { connection: id });
+            return self.end(turn, id, outbound, Lost::Body);
+        };
+        flight.offset += octets;
+        let last = flight.offset >= flight.queued.parcel.message.size;
+        let mut steps = Steps::default();
+        let session = std::mem::take(&mut outbound.session);
+        outbound.session = session.body(pieces, last, &mut steps);
+        if !last {
+            let pieces = std::mem::take(&mut steps.send);
+            turn.out.push(Output::Send { connection: id, pieces, report: true });
+        }
+        self.advance(turn, id, outbound, steps);
+    }
+
+    /// The connection is gone, or its deadline has passed.
+    pub(super) fn outbound_lost(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        outbound: Box<Outbound>,
+        lost: Lost,
+    ) {
+        self.end(turn, id, outbound, lost);
+    }
+
+    /// No word for as long as the session waits: an idle connection is closed in good order.
+    pub(super) fn outbound_overdue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        mut outbound: Box<Outbound>,
+    ) {
+        if outbound.session.is_idle() {
+            self.schedule.destination(outbound.place).idle.retain(|idle| *idle != id);
+            let mut steps = Steps::default();
+            outbound.session = std::mem::take(&mut outbound.session).quit(&mut steps);
+            return self.advance(turn, id, outbound, steps);
+        }
+        turn.out.push(Output::Abort { connection: id });
+        self.end(turn, id, outbound, Lost::TimedOut);
+    }
+
+    /// Does what the session asked for, gives it more to do, sends, and waits.
+    fn advance(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        mut outbound: Box<Outbound>,
+        mut steps: Steps,
+    ) {
+        let mut closing = false;
+        loop {
+            for effect in std::mem::take(&mut steps.effects) {
+                match effect {
+                    Effect::Ready => self.handshake_done(turn, &mut outbound),
+                    Effect::Body => self.give_body(turn, id, &mut outbound, &mut steps),
+                    Effect::Done { transaction, verdicts, dsn_passed } => {
+                        outbound.ended += 1;
+                        outbound.dial = None;
+                        if let Some(flight) = outbound.land(transaction) {
+                            let attempted = outbound.attempted(flight, verdicts, dsn_passed, turn);
+                            self.settle(turn, attempted);
+                        }
+                    }
+                    Effect::Close => closing = true,
+                }
+            }
+            if closing || !self.begin_next(turn, &mut outbound, &mut steps) {
+                break;
+            }
+        }
+        if !steps.send.is_empty() {
+            turn.out.push(Output::Send {
+                connection: id,
+                pieces: std::mem::take(&mut steps.send),
+                report: false,
+            });
+        }
+        if closing {
+            // What is unsent may be part of a body that must not come to its end.
+            turn.out.push(Output::Abort { connection: id });
+            return self.end(turn, id, outbound, Lost::Ended);
+        }
+        if outbound.session.is_idle() {
+            self.schedule.destination(outbound.place).idle.push(id);
+            let deadline = turn.now.instant + self.options.idle_timeout;
+            self.connections.set_deadline(id, Some(deadline));
+        } else if steps.waits_anew {
+            let timeout = outbound.session.timeout(&self.options.client);
+            self.connections.set_deadline(id, timeout.map(|timeout| turn.now.instant + timeout));
+        }
+        self.connections.put_back(id, Peer::Outbound(outbound));
+    }
+
+    fn handshake_done(&mut self, turn: &mut Turn<'_>, outbound: &mut Outbound) {
+        if let Some(dial) = &outbound.dial {
+            outbound.setup = Some(turn.now.instant.since(dial.began));
+            let destination = self.schedule.destination(outbound.place);
+            destination.dialing -= 1;
+            destination.open += 1;
+            destination.down = None;
+        }
+    }
+
+    /// Begins a transaction, if the session can take one and there is one; or says QUIT when the
+    /// connection has served its time. Returns whether anything was done.
+    fn begin_next(
+        &mut self,
+        turn: &mut Turn<'_>,
+        outbound: &mut Outbound,
+        steps: &mut Steps,
+    ) -> bool {
+        if !outbound.session.may_begin() {
+            return false;
+        }
+        let destination = self.schedule.destination(outbound.place);
+        let spent = outbound.begun >= destination.shape.messages_per_connection;
+        if spent || self.draining {
+            if !outbound.session.is_idle() {
+                return false;
+            }
+            outbound.session = std::mem::take(&mut outbound.session).quit(steps);
+            return true;
+        }
+        // A transaction may ride behind a body; but not while another connection has nothing to
+        // do, or could be opened: it would wait for the body's reply.
+        let busy = !outbound.session.is_idle();
+        if busy && (!destination.idle.is_empty() || destination.wants_connection()) {
+            return false;
+        }
+        let Some(mut queued) = self.schedule.next_parcel(outbound.place) else { return false };
+        let parcel = &mut queued.parcel;
+        let elsewhere = parcel.recipients.split_off(queued.here);
+        let recipients = std::mem::replace(&mut parcel.recipients, elsewhere);
+        let transaction = Transaction { message: parcel.message.clone(), recipients };
+        let session = std::mem::take(&mut outbound.session);
+        outbound.session = session.begin(transaction, steps);
+        outbound.begun += 1;
+        outbound.flights.push_back(Flight { queued, began: turn.now.instant, offset: 0 });
+        true
+    }
+
+    fn give_body(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        outbound: &mut Outbound,
+        steps: &mut Steps,
+    ) {
+        let Some(flight) = outbound.flights.front_mut() else { return };
+        let Some(body) = flight.queued.parcel.body.clone() else {
+            return self.load_body(turn, id, flight);
+        };
+        let session = std::mem::take(&mut outbound.session);
+        let pieces = body.pieces.iter().cloned();
+        outbound.session = session.body(pieces, true, steps);
+    }
+
+    fn load_body(&mut self, turn: &mut Turn<'_>, id: ConnectionId, flight: &Flight) {
+        let message = flight.queued.parcel.message.id;
+        let load = Load::Body { message, offset: flight.offset, octets: LOAD_BODY_MAX };
+        self.ledger.load(load, LoadErrand::Body { connection: id, message }, turn.out);
+    }
+
+    /// A connection has ended; its parcels are settled or given back, another host is tried.
+    fn end(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        mut outbound: Box<Outbound>,
+        lost: Lost,
+    ) {
+        let End { host, unfinished } = std::mem::take(&mut outbound.session).lost(lost);
+        let place = outbound.place;
+        let destination = self.schedule.destination(place);
+        destination.idle.retain(|idle| *idle != id);
+        match outbound.setup {
+            Some(_) => destination.open -= 1,
+            None => destination.dialing -= 1,
+        }
+        for unfinished in unfinished {
+            match unfinished {
+                Unfinished::Unstarted(transaction) => {
+                    if let Some(flight) = outbound.land(transaction) {
+                        self.schedule.give_back(place, flight.queued);
+                    }
+                }
+                Unfinished::Settled { transaction, verdicts, dsn_passed } => {
+                    if let Some(flight) = outbound.land(transaction) {
+                        let attempted = outbound.attempted(flight, verdicts, dsn_passed, turn);
+                        self.settle(turn, attempted);
+                    }
+                }
+            }
+        }
+        let dial = outbound.dial.take();
+        self.connections.forget(id, &Peer::Outbound(outbound));
+        if let (Some(mut dial), Some(verdict)) = (dial, host) {
+            dial.verdict = verdict;
+            self.schedule.destination(place).dialing += 1;
+            self.dial_next(turn, dial);
+        }
+        self.pending.push_back(place);
+    }
+
+    /// No host of the next hop could be reached.
+    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_>, place: Place, verdict: Verdict) {
+        let destination = self.schedule.destination(place);
+        if destination.open + destination.dialing > 0 {
+            // Others of its connections live or may yet: nothing is lost by waiting for them.
+            return;
+        }
+        if verdict.outcome == Outcome::Deferred {
+            let failures = destination.down.as_ref().map_or(0, |down| down.failures) + 1;
+            let until = turn.now.instant + self.options.retry.backoff(failures);
+            destination.down = Some(Down { until, failures, verdict: verdict.clone() });
+        }
+        self.put_off(turn, place, &verdict);
+    }
+
+    /// Settles everything that waits for a destination with one verdict, without an attempt.
+    fn put_off(&mut self, turn: &mut Turn<'_>, place: Place, verdict: &Verdict) {
+        while let Some(queued) = self.schedule.next_parcel(place) {
+            let verdicts = vec![verdict.clone(); queued.here];
+            self.settle(
+                turn,
+                Attempted {
+                    queued,
+                    verdicts,
+                    dsn_passed: false,
+                    host: None,
+                    setup: Duration::ZERO,
+                    transmission: Duration::ZERO,
+                },
+            );
+        }
+    }
+}
+
+impl Outbound {
+    pub(super) fn is_idle(&self) -> bool {
+        self.session.is_idle()
+    }
+
+    /// The oldest flight, with its recipients back in their parcel.
+    fn land(&mut self, transaction: Transaction) -> Option<Flight> {
+        let mut flight = self.flights.pop_front()?;
+        let recipients = &mut flight.queued.parcel.recipients;
+        let elsewhere = std::mem::replace(recipients, transaction.recipients);
+        recipients.extend(elsewhere);
+        Some(flight)
+    }
+
+    fn attempted(
+        &self,
+        flight: Flight,
+        verdicts: Vec<Verdict>,
+        dsn_passed: bool,
+        turn: &Turn<'_>,
+    ) -> Attempted {
+        Attempted {
+            queued: flight.queued,
+            verdicts,
+            dsn_passed,
+            host: Some(self.host.clone()),
+            // The first transaction of a connection waited for it; the others did not.
+            setup: self.setup.filter(|_| self.ended <= 1).unwrap_or_default(),
+            transmission: turn.now.instant.since(flight.began),
+        }
+    }
+}
+
+/// Postfix's words: operators and their tools know them.
+fn not_connected(host: &Host, trouble: Trouble) -> Verdict {
+    let text = format!("connect to {}[{}]: {trouble}", host.name, host.address);
+    Verdict::own(Outcome::Deferred, Status::new(4, 4, 1), text)
+}

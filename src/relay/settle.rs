@@ -1,0 +1,296 @@
+//! Settling an attempt: each recipient's verdict becomes a row that is gone, a later date, or a
+//! report to the sender; all of it in one change.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Relay, Turn,
+    event::{Attempt, AttemptStatus, Event, ReportKind},
+    ledger::{LoadErrand, Settled, StoreErrand},
+    outbound::Attempted,
+    output::Output,
+};
+use crate::{
+    limits::{REPLY_TEXT_KEPT, REPORT_RETURN_MAX},
+    mail::{
+        Body, Class, Due, Message, Outcome, Parcel, Recipient, Verdict, Wire,
+        report::{self, Action, Kind, Reported, Request},
+    },
+    store::{Accept, Change, Load, Settle, StoreError},
+    time::Duration,
+};
+
+/// An attempt whose report waits for the start of the body.
+pub(super) struct Reporting {
+    attempted: Attempted,
+    decisions: Vec<Decision>,
+}
+
+/// What becomes of one recipient, and whether its sender hears of it.
+struct Decision {
+    verdict: Verdict,
+    status: AttemptStatus,
+    action: Option<Action>,
+}
+
+impl Relay {
+    /// An attempt is over.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>, attempted: Attempted) {
+        let decisions = self.decide(turn, &attempted);
+        self.note_attempts(turn, &attempted, &decisions);
+        if decisions.iter().all(|decision| decision.action.is_none()) {
+            return self.put_settlement(turn, attempted, decisions, Vec::new());
+        }
+        match attempted.queued.parcel.body.clone() {
+            Some(body) => {
+                let start = start_of(&body, REPORT_RETURN_MAX);
+                self.put_settlement(turn, attempted, decisions, start);
+            }
+            None => {
+                let message = attempted.queued.parcel.message.id;
+                let load = Load::Body { message, offset: 0, octets: REPORT_RETURN_MAX };
+                let reporting = Box::new(Reporting { attempted, decisions });
+                self.ledger.load(load, LoadErrand::Report(reporting), turn.out);
+            }
+        }
+    }
+
+    /// The start of the body is here. A report goes out even when it could not be read.
+    pub(super) fn report_loaded(
+        &mut self,
+        turn: &mut Turn<'_>,
+        reporting: Box<Reporting>,
+        start: Vec<Bytes>,
+    ) {
+        let Reporting { attempted, decisions } = *reporting;
+        self.put_settlement(turn, attempted, decisions, start);
+    }
+
+    /// The settlement is on stable storage.
+    pub(super) fn settle_stored(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settled: Settled,
+        result: Result<(), StoreError>,
+    ) {
+        if result.is_err() {
+            // The store has failed for good and the process ends; disk is truth.
+            return;
+        }
+        self.schedule.settled(settled.parcel, settled.was, settled.left);
+        if let (Some(kind), Some(report)) = (settled.report_kind, settled.reports.first()) {
+            turn.out.push(Output::Note(Box::new(Event::Reported {
+                id: settled.parcel.message,
+                report: report.message.id,
+                kind,
+            })));
+        }
+        if settled.removed {
+            turn.out.push(Output::Note(Box::new(Event::Removed { id: settled.parcel.message })));
+        }
+        for parcel in settled.reports {
+            self.assign(turn, parcel);
+        }
+    }
+
+    /// Verdict, age and the sender's wishes together decide.
+    fn decide(&self, turn: &Turn<'_>, attempted: &Attempted) -> Vec<Decision> {
+        let parcel = &attempted.queued.parcel;
+        let arrived = parcel.message.arrived;
+        let expired = self.options.retry.expired(arrived, turn.now.wall);
+        let warn = !parcel.warned && self.options.retry.warn_due(arrived, turn.now.wall);
+        let heard = parcel.message.envelope.reverse_path.is_some();
+        let decide = |(recipient, verdict): (&Recipient, &Verdict)| {
+            let notify = recipient.notify;
+            let (status, action) = match verdict.outcome {
+                Outcome::Delivered => {
+                    // RFC 3461 §6.2.4: the next hop will not tell the sender, so we do.
+                    let relayed = notify.on_success() && !attempted.dsn_passed;
+                    (AttemptStatus::Sent, relayed.then_some(Action::Relayed))
+                }
+                Outcome::Failed => {
+                    (AttemptStatus::Bounced, notify.on_failure().then_some(Action::Failed))
+                }
+                Outcome::Deferred if expired => {
+                    (AttemptStatus::Expired, notify.on_failure().then_some(Action::Failed))
+                }
+                Outcome::Deferred => {
+                    let delayed = warn && notify.on_delay();
+                    (AttemptStatus::Deferred, delayed.then_some(Action::Delayed))
+                }
+            };
+            // RFC 5321 §4.5.5: nothing is ever sent back for a null reverse-path.
+            Decision { verdict: verdict.clone(), status, action: action.filter(|_| heard) }
+        };
+        parcel.recipients.iter().zip(&attempted.verdicts).map(decide).collect()
+    }
+
+    fn note_attempts(&self, turn: &mut Turn<'_>, attempted: &Attempted, decisions: &[Decision]) {
+        let Attempted { queued, host, setup, transmission, .. } = attempted;
+        let delay = turn.now.wall.since(queued.parcel.message.arrived);
+        let before = match queued.parcel.attempts {
+            0 => queued.since.wall.since(queued.parcel.message.arrived),
+            _ => Duration::ZERO,
+        };
+        let waiting = delay.saturating_sub(before + *setup + *transmission);
+        for (recipient, decision) in queued.parcel.recipients.iter().zip(decisions) {
+            turn.out.push(Output::Note(Box::new(Event::Attempt(Box::new(Attempt {
+                id: queued.parcel.message.id,
+                to: recipient.address.clone(),
+                relay: host.clone(),
+                delay,
+                delays: [before, waiting, *setup, *transmission],
+                verdict: decision.verdict.clone(),
+                status: decision.status,
+            })))));
+        }
+    }
+
+    /// Hands the settlement to the store, with the report when one is due.
+    fn put_settlement(
+        &mut self,
+        turn: &mut Turn<'_>,
+        attempted: Attempted,
+        decisions: Vec<Decision>,
+        start: Vec<Bytes>,
+    ) {
+        let report = self.compose_report(turn, &attempted, &decisions, &start);
+        let Attempted { queued, .. } = attempted;
+        let parcel = *queued.parcel;
+        if let Some(body) = &parcel.body {
+            self.body_memory -= body.len();
+        }
+        let (id, was, message) = (parcel.id(), parcel.due, parcel.message.clone());
+        let left = self.left(turn, parcel, queued.here, &decisions);
+        let settled = Settled {
+            parcel: id,
+            was,
+            left: left.as_ref().map(|parcel| parcel.due),
+            removed: left.is_none() && message.parcels == 1,
+            report_kind: report.as_ref().map(|(kind, _)| *kind),
+            reports: match &report {
+                Some((_, accept)) => report_parcels(accept),
+                None => Vec::new(),
+            },
+        };
+        let report = report.map(|(_, accept)| accept);
+        let change = Change::Settle(Box::new(Settle { message, parcel: id, was, left, report }));
+        self.ledger.store(change, StoreErrand::Settle(Box::new(settled)), turn.out);
+    }
+
+    /// The recipients that must be tried again, re-dated; `None` when there are none.
+    fn left(
+        &mut self,
+        turn: &Turn<'_>,
+        mut parcel: Parcel,
+        here: usize,
+        decisions: &[Decision],
+    ) -> Option<Parcel> {
+        let elsewhere = parcel.recipients.split_off(here);
+        let deferred = |d: &Decision| d.status == AttemptStatus::Deferred;
+        let reason = decisions.iter().find(|d| deferred(d)).map(|d| d.verdict.reason.clone());
+        let mut keep = decisions.iter().map(deferred);
+        parcel.recipients.retain(|_| keep.next().unwrap_or(true));
+        parcel.attempts += 1;
+        parcel.warned |= decisions.iter().any(|d| matches!(d.action, Some(Action::Delayed)));
+        if let Some(mut reason) = reason {
+            reason.truncate(REPLY_TEXT_KEPT);
+            parcel.last_reply = reason;
+        }
+        parcel.body = None;
+        let now = turn.now.wall;
+        let at = if elsewhere.is_empty() {
+            let (retry, arrived) = (&self.options.retry, parcel.message.arrived);
+            retry.next_attempt(parcel.attempts, arrived, now, &mut self.random)
+        } else {
+            // Those have not had an attempt yet: theirs is due.
+            now
+        };
+        parcel.recipients.splice(0..0, elsewhere);
+        let first = parcel.recipients.first()?;
+        let hop = self.hop_of(first);
+        let destination = match self.options.home(&hop, self.core, self.cores) {
+            home if home.core(self.cores) == self.core => home,
+            // The new route belongs to another core; our shelf keeps the parcel findable here.
+            _ => parcel.due.destination,
+        };
+        parcel.due = Due { destination, class: Class::Deferred, at };
+        Some(parcel)
+    }
+
+    /// One report for all recipients whose sender must hear of this attempt.
+    fn compose_report(
+        &mut self,
+        turn: &Turn<'_>,
+        attempted: &Attempted,
+        decisions: &[Decision],
+        start: &[Bytes],
+    ) -> Option<(ReportKind, Box<Accept>)> {
+        let parcel = &attempted.queued.parcel;
+        let sender = parcel.message.envelope.reverse_path.clone()?;
+        let remote = attempted.host.as_ref().and_then(|host| std::str::from_utf8(&host.name).ok());
+        let reported: Vec<Reported<'_>> = parcel
+            .recipients
+            .iter()
+            .zip(decisions)
+            .filter_map(|(recipient, decision)| {
+                let action = decision.action?;
+                Some(Reported { recipient, verdict: &decision.verdict, action, remote })
+            })
+            .collect();
+        let worst = reported.iter().map(|reported| match reported.action {
+            Action::Failed => (0, Kind::Failed, ReportKind::NonDelivery),
+            Action::Delayed => (1, Kind::Delayed, ReportKind::Delay),
+            _ => (2, Kind::Delivered, ReportKind::Delivery),
+        });
+        let (_, kind, report_kind) = worst.min_by_key(|(rank, ..)| *rank)?;
+        let id = self.ids.next_id(turn.now.wall);
+        let message = &parcel.message;
+        let octets: usize = start.iter().map(Bytes::len).sum();
+        let report = report::compose(&Request {
+            kind,
+            message,
+            hostname: &self.options.server.hostname,
+            report_id: id,
+            now: turn.now.wall,
+            expires: message.arrived + self.options.retry.expire,
+            recipients: &reported,
+            original: start,
+            original_is_whole: octets as u64 == message.size,
+        })?;
+        let groups = self.by_next_hop(vec![Recipient::plain(sender)]);
+        let message = Arc::new(Message {
+            id,
+            arrived: turn.now.wall,
+            envelope: report.envelope,
+            wire: Wire::Stuffed,
+            size: report.body.len() as u64,
+            parcels: 1,
+        });
+        let parcels = self.parcels(&message, groups, turn.now.wall);
+        let accept = Accept { message, parcels, body: vec![report.body], spooled_rows: 0 };
+        Some((report_kind, Box::new(accept)))
+    }
+}
+
+fn report_parcels(accept: &Accept) -> Vec<Parcel> {
+    let body = Body::new(accept.body.as_slice());
+    let with_body = |parcel: &Parcel| Parcel { body: Some(body.clone()), ..parcel.clone() };
+    accept.parcels.iter().map(with_body).collect()
+}
+
+fn start_of(body: &Body, octets: usize) -> Vec<Bytes> {
+    let mut room = octets;
+    let mut start = Vec::new();
+    for piece in body.pieces.iter() {
+        let part = piece.slice(..piece.len().min(room));
+        room -= part.len();
+        start.push(part);
+        if room == 0 {
+            break;
+        }
+    }
+    start
+}
