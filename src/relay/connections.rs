@@ -40,14 +40,18 @@ impl Connections {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
         }
-        self.count(&peer, 1);
+        match peer {
+            Peer::Nobody => {}
+            Peer::Inbound(_) => self.inbound += 1,
+            Peer::Outbound(_) => self.outbound += 1,
+        }
         let slot = &mut self.slots[index];
         slot.generation = id.generation;
         slot.deadline = None;
         slot.peer = peer;
     }
 
-    /// Takes a connection out for a step; `put_back` or `forget` follows.
+    /// Takes a connection out for a step; `put_back` or a `forget_…` follows.
     pub fn take(&mut self, id: ConnectionId) -> Peer {
         match self.slot(id) {
             Some(slot) => std::mem::take(&mut slot.peer),
@@ -61,14 +65,16 @@ impl Connections {
         }
     }
 
-    /// Forgets a connection that was taken out.
-    pub fn forget(&mut self, id: ConnectionId, peer: &Peer) {
-        self.count(peer, -1);
-        if let Some(slot) = self.slot(id) {
-            slot.deadline = None;
-            // Ids are never used twice; this makes a stale one find nobody.
-            slot.generation = slot.generation.wrapping_add(1);
-        }
+    /// Forgets a client that was taken out.
+    pub fn forget_inbound(&mut self, id: ConnectionId) {
+        self.inbound -= 1;
+        self.vacate(id);
+    }
+
+    /// Forgets a next hop that was taken out.
+    pub fn forget_outbound(&mut self, id: ConnectionId) {
+        self.outbound -= 1;
+        self.vacate(id);
     }
 
     pub fn inbound_count(&self) -> usize {
@@ -132,11 +138,11 @@ impl Connections {
         self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
     }
 
-    fn count(&mut self, peer: &Peer, by: isize) {
-        match peer {
-            Peer::Nobody => {}
-            Peer::Inbound(_) => self.inbound = self.inbound.saturating_add_signed(by),
-            Peer::Outbound(_) => self.outbound = self.outbound.saturating_add_signed(by),
+    fn vacate(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slot(id) {
+            slot.deadline = None;
+            // Ids are never used twice; this makes a stale one find nobody.
+            slot.generation = slot.generation.wrapping_add(1);
         }
     }
 }
@@ -177,7 +183,7 @@ mod tests {
             let id = ConnectionId { slot: 0, generation };
             connections.insert(id, Peer::Nobody);
             connections.set_deadline(id, Some(at(1_000_000 + u64::from(generation))));
-            connections.forget(id, &Peer::Nobody);
+            connections.vacate(id);
         }
         assert_eq!(connections.timers.len(), 1);
         assert_eq!(connections.overdue(at(2_000_000)), None);

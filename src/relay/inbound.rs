@@ -6,7 +6,7 @@ use super::{
     Relay, Turn,
     connections::Peer,
     event::Event,
-    input::{ConnectionId, Trouble},
+    input::ConnectionId,
     ledger::{Accepted, StoreErrand},
     output::Output,
 };
@@ -111,9 +111,10 @@ impl Relay {
     pub(super) fn inbound_closed(
         &mut self,
         turn: &mut Turn<'_>,
-        inbound: Box<Inbound>,
-        _trouble: Trouble,
+        id: ConnectionId,
+        inbound: Inbound,
     ) {
+        self.connections.forget_inbound(id);
         self.inbound_memory -= inbound.held;
         if let Some(message) = inbound.session.closed() {
             self.ledger.store(Change::Abandon { message }, StoreErrand::Abandon, turn.out);
@@ -125,7 +126,7 @@ impl Relay {
         &mut self,
         turn: &mut Turn<'_>,
         id: ConnectionId,
-        mut accepted: Box<Accepted>,
+        mut accepted: Accepted,
         result: Result<(), StoreError>,
     ) {
         let parcels = std::mem::take(&mut accepted.parcels);
@@ -199,7 +200,7 @@ impl Relay {
         let mut close = false;
         for effect in steps.effects.drain(..) {
             match effect {
-                Effect::Commit(submission) => self.commit(turn, id, submission),
+                Effect::Commit(submission) => self.commit(turn, id, *submission),
                 Effect::Spool { message, first_row, pieces } => {
                     let octets = pieces.iter().map(bytes::Bytes::len).sum();
                     inbound.spooling += octets;
@@ -237,13 +238,8 @@ impl Relay {
         self.inbound_memory = self.inbound_memory + held - inbound.held;
         inbound.held = held;
         if close {
-            let peer = Peer::Inbound(inbound);
-            self.connections.forget(id, &peer);
             turn.out.push(Output::Close { connection: id });
-            if let Peer::Inbound(inbound) = peer {
-                self.inbound_closed(turn, inbound, Trouble::Ended);
-            }
-            return;
+            return self.inbound_closed(turn, id, *inbound);
         }
         self.read_on(turn, id, &mut inbound);
         self.connections.put_back(id, Peer::Inbound(inbound));
@@ -263,8 +259,8 @@ impl Relay {
     }
 
     /// Cuts a message into parcels and hands all to the store.
-    fn commit(&mut self, turn: &mut Turn<'_>, id: ConnectionId, submission: Box<Submission>) {
-        let Submission { recipients, envelope, body, message_id, .. } = *submission;
+    fn commit(&mut self, turn: &mut Turn<'_>, id: ConnectionId, submission: Submission) {
+        let Submission { recipients, envelope, body, message_id, .. } = submission;
         let count = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
         let groups = self.by_next_hop(recipients);
         let message = Arc::new(Message {

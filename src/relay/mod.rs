@@ -4,6 +4,7 @@
 //! carried out before the next. The shell is its world, and a simulation can be.
 
 mod connections;
+mod dial;
 pub mod event;
 mod inbound;
 pub mod input;
@@ -25,8 +26,8 @@ use slab::Slab;
 
 use self::{
     connections::{Connections, Peer},
+    dial::Dial,
     ledger::{Asker, Ledger, LoadErrand, StoreErrand},
-    outbound::Dial,
     window::Pass,
 };
 use crate::{
@@ -190,13 +191,7 @@ impl Relay {
     fn closed(&mut self, turn: &mut Turn<'_>, id: ConnectionId, trouble: Trouble) {
         let peer = self.connections.take(id);
         match peer {
-            Peer::Inbound(inbound) => {
-                let peer = Peer::Inbound(inbound);
-                self.connections.forget(id, &peer);
-                if let Peer::Inbound(inbound) = peer {
-                    self.inbound_closed(turn, inbound, trouble);
-                }
-            }
+            Peer::Inbound(inbound) => self.inbound_closed(turn, id, *inbound),
             Peer::Outbound(outbound) => {
                 let lost = match trouble {
                     Trouble::TimedOut => Lost::TimedOut,
@@ -211,7 +206,7 @@ impl Relay {
     fn stored(&mut self, turn: &mut Turn<'_>, errand: StoreErrand, result: Result<(), StoreError>) {
         match errand {
             StoreErrand::Accept { connection, accepted } => {
-                self.accept_stored(turn, connection, accepted, result);
+                self.accept_stored(turn, connection, *accepted, result);
             }
             StoreErrand::Spool { connection, octets } => {
                 self.spool_stored(turn, connection, octets, result);
@@ -246,7 +241,7 @@ impl Relay {
                     Loaded::Body { pieces } => pieces,
                     _ => Vec::new(),
                 };
-                self.report_loaded(turn, reporting, start);
+                self.report_loaded(turn, *reporting, start);
             }
         }
     }

@@ -61,10 +61,10 @@ impl Relay {
     pub(super) fn report_loaded(
         &mut self,
         turn: &mut Turn<'_>,
-        reporting: Box<Reporting>,
+        reporting: Reporting,
         start: Vec<Bytes>,
     ) {
-        let Reporting { attempted, decisions } = *reporting;
+        let Reporting { attempted, decisions } = reporting;
         self.put_settlement(turn, attempted, decisions, start);
     }
 
