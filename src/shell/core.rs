@@ -232,8 +232,11 @@ impl Core {
             while let Some(input) = mesh.take(*me) {
                 self.feed(input);
                 taken += 1;
+                if taken % INBOX_TURN != 0 {
+                    continue;
+                }
                 // The ring is looked after only when the thread waits.
-                if taken % INBOX_TURN == 0 && tokio_uring::no_op().await.is_err() {
+                if tokio_uring::no_op().await.is_err() || stop.load(Ordering::Acquire) {
                     break;
                 }
             }

@@ -58,7 +58,8 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
         .map_err(|error| ServeError::Start("the log", error))?;
     let result = House::open(config, &log).and_then(|house| {
         let ended = house.supervise(&signals, &config.drain, &log);
-        house.stop(ended)
+        house.stop();
+        ended
     });
     writer.finish();
     result
@@ -111,18 +112,31 @@ impl House {
             stop: Arc::default(),
         };
         let ports = addresses(&config.listeners, &listeners);
-        let (ready_sender, ready) = bounded(count.into());
-        for (core, listeners) in (0..count).zip(listeners) {
-            let doors = house.doors(core, log, &drained_sender);
-            let thread = plan.spawn(doors, listeners, ready_sender.clone())?;
-            house.cores.push(thread);
-        }
-        // A core that cannot start tells why, and the others end with the process.
-        for _ in 0..count {
-            ready.recv().unwrap_or(Err(RingError::System(libc::EIO)))?;
+        if let Err(error) = house.start_cores(&plan, listeners, log, &drained_sender) {
+            house.stop();
+            return Err(error);
         }
         announce(&ports);
         Ok(house)
+    }
+
+    /// Starts every core, and waits until each has its ring.
+    fn start_cores(
+        &mut self,
+        plan: &Plan,
+        listeners: Vec<Vec<Listener>>,
+        log: &Log,
+        drained: &Sender<u16>,
+    ) -> Result<(), ServeError> {
+        let (sender, ready) = bounded(plan.cores.into());
+        for (core, listeners) in (0..plan.cores).zip(listeners) {
+            let doors = self.doors(core, log, drained);
+            self.cores.push(plan.spawn(doors, listeners, sender.clone())?);
+        }
+        for _ in 0..plan.cores {
+            ready.recv().unwrap_or(Err(RingError::System(libc::EIO)))?;
+        }
+        Ok(())
     }
 
     fn doors(&self, core: u16, log: &Log, drained: &Sender<u16>) -> Doors {
@@ -197,7 +211,7 @@ impl House {
     }
 
     /// Stops the cores, then the store: what the cores handed over is still committed.
-    fn stop(self, ended: Result<(), ServeError>) -> Result<(), ServeError> {
+    fn stop(self) {
         self.stop.store(true, Ordering::Release);
         for (core, thread) in self.cores.into_iter().enumerate() {
             // A post of nothing rings the bell.
@@ -206,7 +220,6 @@ impl House {
             let _ = thread.join();
         }
         self.store.stop();
-        ended
     }
 }
 
