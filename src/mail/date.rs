@@ -69,8 +69,10 @@ mod tests {
     #[test]
     fn agrees_with_jiff() {
         let mut random = crate::random::Random::from_seed([5; 32]);
-        let some = [0, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_400, LAST_SECOND];
-        for second in some.into_iter().chain((0..5000).map(|_| random.next_u64() % LAST_SECOND)) {
+        // jiff keeps back the last day, for the time zones.
+        let last = LAST_SECOND - 100_000;
+        let some = [0, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_400, last];
+        for second in some.into_iter().chain((0..5000).map(|_| random.next_u64() % last)) {
             let want = jiff::Timestamp::from_second(second.cast_signed())
                 .unwrap()
                 .strftime("%a, %d %b %Y %H:%M:%S +0000")

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn every_body_at_every_two_cuts() {
-        let table: [(&[u8], &[u8], Option<&[u8]>, bool); 18] = [
+        type Case = (&'static [u8], &'static [u8], Option<&'static [u8]>, bool);
+        let table: [Case; 18] = [
             (b".\r\nNOOP", b"", Some(b"NOOP"), false),
             (b"a\r\n.\r\n", b"a\r\n", Some(b""), false),
             (b"\r\n.\r\nQ", b"\r\n", Some(b"Q"), false),

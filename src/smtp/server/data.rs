@@ -191,7 +191,7 @@ pub(super) fn receive_chunk(
 
 pub(super) fn skip_chunk(
     mut peer: Box<Peer>,
-    mut skip: Skip,
+    mut skip: Box<Skip>,
     rest: &mut Bytes,
     steps: &mut Steps,
 ) -> Session {
@@ -260,6 +260,11 @@ impl Incoming {
 
     pub(super) fn sender(&self) -> Option<Bytes> {
         self.transaction.sender()
+    }
+
+    #[cfg(test)]
+    pub(super) fn pieces_held(&self) -> usize {
+        self.pieces.len()
     }
 
     /// The id under which part of the body is on disk.
@@ -375,8 +380,8 @@ impl Incoming {
 }
 
 impl Skip {
-    pub(super) fn new(chunk: Chunk, refusal: Reply, from: Option<Bytes>) -> Self {
-        Self { left: chunk.left, refusal, from }
+    pub(super) fn new(chunk: Chunk, refusal: Reply, from: Option<Bytes>) -> Box<Self> {
+        Box::new(Self { left: chunk.left, refusal, from })
     }
 
     pub(super) fn room(&self) -> usize {

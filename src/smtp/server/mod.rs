@@ -118,7 +118,7 @@ pub enum Session {
     /// Between two chunks.
     Chunks(Box<Peer>, Box<Incoming>),
     /// Inside a chunk that was refused.
-    Skipping(Box<Peer>, Skip),
+    Skipping(Box<Peer>, Box<Skip>),
     /// The client waits for the store.
     Committing(Box<Peer>, Box<Committing>),
     Closed,
@@ -185,8 +185,7 @@ impl Session {
 
     /// A `Spool` failed: what was spooled is given up, the rest of the body discarded, and the
     /// client gets 452 at its end. With the `Commit` already asked for, the answer to that counts.
-    pub fn spool_failed(mut self, cx: &mut Context<'_>, steps: &mut Steps) -> Self {
-        let _ = cx;
+    pub fn spool_failed(mut self, _cx: &mut Context<'_>, steps: &mut Steps) -> Self {
         if let Some(incoming) = self.incoming_mut() {
             incoming.give_up(reply::STORE_FULL, steps);
         }
@@ -194,8 +193,7 @@ impl Session {
     }
 
     /// The client has kept us waiting for `timeout`. The store may take its time.
-    pub fn timed_out(self, cx: &mut Context<'_>, steps: &mut Steps) -> Self {
-        let _ = cx;
+    pub fn timed_out(self, _cx: &mut Context<'_>, steps: &mut Steps) -> Self {
         match self {
             Session::Committing(..) => self,
             other => other.close(reply::TIMED_OUT, steps),
