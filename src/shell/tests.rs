@@ -81,6 +81,7 @@ impl Running {
             store: store.handle(),
             mesh: mesh.clone(),
             log,
+            clients: Arc::default(),
             drained: sender,
             stop: stop.clone(),
         };
