@@ -2,52 +2,19 @@
 
 use std::io::Write;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::{
-    CommitError, Context, Effect, Session, Steps, Submission,
-    hello::Peer,
-    policy::Options,
-    transaction::{Transaction, sender_of},
+    CommitError, Context, Session, Steps, hello::Peer, incoming::Incoming, transaction::Transaction,
 };
 use crate::{
-    limits::{
-        BODY_PIECE_MIN, BODY_ROOM_FIRST, BODY_ROOM_MAX, BODY_ROW, COMMAND_ROOM, SPOOL_THRESHOLD,
-    },
-    mail::{
-        QueueId, Wire,
-        header::HeaderScan,
-        trace::{Protocol, Received},
-    },
+    limits::{BODY_ROOM_MAX, COMMAND_ROOM},
+    mail::{QueueId, Wire},
     smtp::{
-        data::{Dots, Newlines},
+        data::Dots,
         reply::{self, Reply},
     },
-    time::Wall,
 };
-
-/// A message on its way in.
-#[derive(Debug)]
-pub struct Incoming {
-    transaction: Transaction,
-    id: QueueId,
-    arrived: Wall,
-    wire: Wire,
-    pieces: Vec<Bytes>,
-    /// Small reads, joined: they come behind `pieces`.
-    loose: BytesMut,
-    /// Octets of `pieces` and `loose`.
-    unspooled: usize,
-    spooled_rows: u32,
-    /// Octets from the client, for the limit.
-    received: u64,
-    size: u64,
-    headers: HeaderScan,
-    newlines: Newlines,
-    /// Why the message will be refused; its octets are read and forgotten.
-    fault: Option<Reply>,
-    room: usize,
-}
 
 /// A BDAT chunk (RFC 3030 §2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +113,7 @@ pub(super) fn next_chunk(
     steps: &mut Steps,
 ) -> Session {
     // What is known to be too big need not be kept until it is.
-    if incoming.received.saturating_add(chunk.left) > cx.options.message_size_max {
+    if !incoming.has_room_for(chunk.left, cx) {
         incoming.give_up(reply::TOO_BIG, steps);
     }
     Session::Chunk(peer, incoming, chunk)
@@ -165,10 +132,7 @@ pub(super) fn receive_chunk(
     let piece = rest.split_to(octets);
     chunk.left -= octets as u64;
     let ends = chunk.left == 0;
-    if incoming.newlines.scan(&piece) || (ends && chunk.last && incoming.newlines.ends_bare()) {
-        incoming.give_up(reply::BARE_NEWLINE_IN_BODY, steps);
-    }
-    incoming.take(piece, cx, steps);
+    incoming.take_plain(piece, ends && chunk.last, cx, steps);
     if !ends {
         return Session::Chunk(peer, incoming, chunk);
     }
@@ -177,7 +141,7 @@ pub(super) fn receive_chunk(
     }
     // A message that has no room is refused at once, and the transaction with it; what is wrong
     // with its text is said at its end.
-    match incoming.fault {
+    match incoming.fault() {
         Some(refusal @ (reply::TOO_BIG | reply::STORE_FULL)) => {
             peer.reject("BDAT", refusal, incoming.sender(), None, steps);
             Session::Idle(peer)
@@ -227,158 +191,6 @@ pub(super) fn answer(
     (Session::Idle(peer), rest)
 }
 
-impl Incoming {
-    fn begin(peer: &Peer, transaction: Transaction, wire: Wire, cx: &mut Context<'_>) -> Box<Self> {
-        let id = cx.ids.next_id(cx.now.wall);
-        let field = received_field(peer, &transaction, id, cx.now.wall, cx.options);
-        let declared = usize::try_from(transaction.declared).unwrap_or(usize::MAX);
-        Box::new(Self {
-            id,
-            arrived: cx.now.wall,
-            wire,
-            unspooled: field.len(),
-            size: field.len() as u64,
-            pieces: vec![field],
-            loose: BytesMut::new(),
-            spooled_rows: 0,
-            received: 0,
-            headers: HeaderScan::default(),
-            newlines: Newlines::default(),
-            fault: None,
-            room: declared.clamp(BODY_ROOM_FIRST, BODY_ROOM_MAX),
-            transaction,
-        })
-    }
-
-    pub(super) fn room(&self) -> usize {
-        self.room
-    }
-
-    pub(super) fn unspooled(&self) -> usize {
-        self.unspooled
-    }
-
-    pub(super) fn sender(&self) -> Option<Bytes> {
-        self.transaction.sender()
-    }
-
-    #[cfg(test)]
-    pub(super) fn pieces_held(&self) -> usize {
-        self.pieces.len()
-    }
-
-    /// The id under which part of the body is on disk.
-    pub(super) fn spooled(&self) -> Option<QueueId> {
-        (self.spooled_rows > 0).then_some(self.id)
-    }
-
-    /// The message will be refused: its memory and its rows are free from now on.
-    pub(super) fn give_up(&mut self, refusal: Reply, steps: &mut Steps) {
-        steps.effects.extend(self.spooled().map(|message| Effect::Abandon { message }));
-        self.fault.get_or_insert(refusal);
-        self.spooled_rows = 0;
-        self.unspooled = 0;
-        self.pieces = Vec::new();
-        self.loose = BytesMut::new();
-    }
-
-    /// Reads that fill their room get more of it, those that leave most of it empty get less.
-    fn adapt_room(&mut self, octets: usize) {
-        if octets >= self.room {
-            self.room = (self.room * 2).min(BODY_ROOM_MAX);
-        } else if octets < self.room / 4 {
-            self.room = (self.room / 2).max(BODY_ROOM_FIRST);
-        }
-    }
-
-    fn take(&mut self, piece: Bytes, cx: &Context<'_>, steps: &mut Steps) {
-        self.received = self.received.saturating_add(piece.len() as u64);
-        if piece.is_empty() || self.fault.is_some() {
-            return;
-        }
-        if self.received > cx.options.message_size_max {
-            return self.give_up(reply::TOO_BIG, steps);
-        }
-        self.headers.feed(&piece);
-        // RFC 5321 §6.3.
-        if self.headers.received() > cx.options.received_headers_max {
-            return self.give_up(reply::LOOP, steps);
-        }
-        self.size += piece.len() as u64;
-        self.unspooled += piece.len();
-        if piece.len() < BODY_PIECE_MIN {
-            self.loose.extend_from_slice(&piece);
-        } else {
-            self.gather();
-            self.pieces.push(piece);
-        }
-        // Short of memory, everything that fills a row goes to the disk at once.
-        let short = cx.pressure.memory_short;
-        if self.unspooled >= if short { BODY_ROW } else { SPOOL_THRESHOLD } {
-            self.spool(steps);
-        }
-    }
-
-    fn gather(&mut self) {
-        if !self.loose.is_empty() {
-            self.pieces.push(self.loose.split().freeze());
-        }
-    }
-
-    /// Hands all whole rows to the store.
-    fn spool(&mut self, steps: &mut Steps) {
-        self.gather();
-        let rows = self.unspooled / BODY_ROW;
-        let (mut octets, mut pieces) = (rows * BODY_ROW, Vec::new());
-        let mut held = std::mem::take(&mut self.pieces).into_iter();
-        for mut piece in held.by_ref() {
-            if piece.len() > octets {
-                let rest = piece.split_off(octets);
-                self.pieces.push(rest);
-            }
-            octets -= piece.len();
-            if !piece.is_empty() {
-                pieces.push(piece);
-            }
-            if octets == 0 {
-                break;
-            }
-        }
-        self.pieces.extend(held);
-        self.unspooled -= rows * BODY_ROW;
-        let first_row = self.spooled_rows;
-        self.spooled_rows += rows as u32;
-        steps.effects.push(Effect::Spool { message: self.id, first_row, pieces });
-    }
-
-    fn finish(
-        mut self: Box<Self>,
-        mut peer: Box<Peer>,
-        command: &'static str,
-        steps: &mut Steps,
-    ) -> Session {
-        if let Some(refusal) = self.fault {
-            peer.reject(command, refusal, self.sender(), None, steps);
-            return Session::Idle(peer);
-        }
-        self.gather();
-        let from = sender_of(&self.transaction.envelope);
-        let committing = Committing { id: self.id, command, from, rest: Bytes::new() };
-        steps.effects.push(Effect::Commit(Box::new(Submission {
-            id: self.id,
-            arrived: self.arrived,
-            envelope: self.transaction.envelope,
-            recipients: self.transaction.recipients,
-            wire: self.wire,
-            body: self.pieces,
-            spooled_rows: self.spooled_rows,
-            size: self.size,
-            message_id: self.headers.into_message_id(),
-        })));
-        Session::Committing(peer, Box::new(committing))
-    }
-}
-
 impl Skip {
     pub(super) fn new(chunk: Chunk, refusal: Reply, from: Option<Bytes>) -> Box<Self> {
         Box::new(Self { left: chunk.left, refusal, from })
@@ -390,6 +202,10 @@ impl Skip {
 }
 
 impl Committing {
+    pub(super) fn new(id: QueueId, command: &'static str, from: Bytes) -> Box<Self> {
+        Box::new(Self { id, command, from, rest: Bytes::new() })
+    }
+
     /// Keeps what is pipelined behind the message. Nothing is read while the store works, so
     /// this is the rest of one read, and the copy is for a read that was already under way.
     pub(super) fn wait(&mut self, rest: &mut Bytes) {
@@ -397,32 +213,4 @@ impl Committing {
         self.rest =
             if self.rest.is_empty() { more } else { [&self.rest[..], &more[..]].concat().into() };
     }
-}
-
-fn received_field(
-    peer: &Peer,
-    transaction: &Transaction,
-    id: QueueId,
-    at: Wall,
-    options: &Options,
-) -> Bytes {
-    let with = match peer.is_extended() {
-        _ if transaction.envelope.smtputf8 => Protocol::Utf8Smtp,
-        true => Protocol::Esmtp,
-        false => Protocol::Smtp,
-    };
-    let recipient = match &transaction.recipients[..] {
-        [only] => Some(&only.address),
-        _ => None,
-    };
-    Received {
-        hello: &peer.hello_name(),
-        client: peer.client.ip(),
-        by: &options.hostname,
-        with,
-        id,
-        recipient,
-        at,
-    }
-    .to_bytes()
 }

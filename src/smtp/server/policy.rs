@@ -46,13 +46,13 @@ impl Options {
         }
     }
 
-    /// The recipient as it goes on from here, or why not.
+    /// The recipient as it goes on from here, or why not. (`admit_client` let nobody but our own
+    /// users come this far on a submission listener.)
     ///
     /// Only the domain decides, and only the one behind the last `@`: a local part with `%`, `!`
     /// or a quoted `@` is a local part and leads nowhere else.
     pub fn admit_recipient(
         &self,
-        role: Role,
         client: IpAddr,
         recipient: Recipient,
     ) -> Result<Recipient, Reply> {
@@ -62,11 +62,12 @@ impl Options {
         if self.local_domains.contains(&domain) {
             return self.local_recipient(recipient, &domain.to_string());
         }
-        let relayed = match role {
-            Role::Relay => self.relay_domains.iter().any(|pattern| pattern.matches(&domain)),
-            Role::Submission => false,
-        };
-        if relayed || self.may_relay(client) { Ok(recipient) } else { Err(reply::RELAYING_DENIED) }
+        let relayed = || self.relay_domains.iter().any(|pattern| pattern.matches(&domain));
+        if self.may_relay(client) || relayed() {
+            Ok(recipient)
+        } else {
+            Err(reply::RELAYING_DENIED)
+        }
     }
 
     fn may_relay(&self, client: IpAddr) -> bool {

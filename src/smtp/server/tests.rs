@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     limits::{BODY_ROOM_FIRST, BODY_ROOM_MAX, BODY_ROW, SPOOL_THRESHOLD},
-    mail::Address,
+    mail::{Address, message::QueueIds},
+    time::Now,
 };
 
 struct World {

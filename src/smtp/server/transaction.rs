@@ -104,5 +104,5 @@ fn admit_rcpt(
     if transaction.recipients.len() >= cx.options.recipients_max {
         return Err(reply::TOO_MANY_RECIPIENTS);
     }
-    cx.options.admit_recipient(peer.role, peer.client.ip(), recipient)
+    cx.options.admit_recipient(peer.client.ip(), recipient)
 }
