@@ -127,9 +127,12 @@ pub const ACCEPTS_IN_FLIGHT: usize = 4;
 
 // ---- Store ---------------------------------------------------------------------------------
 
-/// Body octets in one row: with LMDB's 16 octets of page header, one page of 4096, so that a
-/// body never needs a run of free pages.
-pub const BODY_ROW: usize = 4080;
+/// Body octets in one row: with the row's checksum and LMDB's 16 octets of page header, one page
+/// of 4096, so that a body never needs a run of free pages.
+pub const BODY_ROW: usize = 4076;
+
+/// Octets of the checksum behind each row of a body and each record.
+pub const CHECKSUM: usize = 4;
 
 /// Changes one core may have handed to the store without an answer.
 pub const STORE_IN_FLIGHT_MAX: usize = 8 * 1024;
@@ -143,6 +146,18 @@ pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a commit may wait for company when the last one had company.
 pub const COMMIT_GATHER: Duration = Duration::from_millis(2);
 
+/// Messages in one commit that show that more than one client is sending.
+pub const GATHER_COMPANY: usize = 2;
+
+/// Nothing more came for so long: a commit does not wait any longer.
+pub const GATHER_SILENCE: Duration = Duration::from_millis(1);
+
+/// A commit does not wait for more messages than these: the sync is well shared by then.
+pub const GATHER_ENOUGH: usize = 32;
+
+/// Commits after a wait in vain before one waits for more company again.
+pub const GATHER_HOLD: u32 = 8;
+
 /// How long a settled message may wait for a commit to ride along with.
 pub const SETTLE_GATHER: Duration = Duration::from_millis(20);
 
@@ -151,6 +166,19 @@ pub const LOAD_IN_FLIGHT_MAX: usize = 4096;
 
 /// Readers of the store's map at one time.
 pub const STORE_READERS_MAX: u32 = 126;
+
+/// Octets of files mapped into memory beyond which the store's pages are let go: the kernel
+/// keeps them cached, but they would count as ours.
+pub const MAP_RESIDENT_MAX: u64 = 32 * 1024 * 1024;
+
+/// Rows read or written between two looks at what is mapped.
+pub const MAP_RESIDENT_ROWS: u32 = 256;
+
+/// The store's map when the disk decides: at least, whatever small disk it begins on.
+pub const MAP_SIZE_MIN: u64 = 1024 * 1024 * 1024;
+
+/// The store's map when the disk decides: at most, for an address space of 47 bits.
+pub const MAP_SIZE_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
 
 /// The smallest free space below which mail is refused, in octets.
 pub const SPACE_FLOOR_MIN: u64 = 4 * 1024 * 1024;
@@ -292,10 +320,14 @@ const _: () = assert!(COMMAND_ROOM <= BODY_ROOM_FIRST && BODY_ROOM_FIRST <= BODY
 const _: () = assert!(BODY_PIECE_MIN <= BODY_ROOM_FIRST && BODY_ROW <= BODY_ROOM_MAX);
 const _: () = assert!(SPOOL_THRESHOLD <= SPOOL_IN_FLIGHT_MAX);
 const _: () = assert!(SPOOL_IN_FLIGHT_MAX < BODY_MEMORY_MAX);
-const _: () = assert!(BODY_ROW + 16 == 4096);
+const _: () = assert!(BODY_ROW + CHECKSUM + 16 == 4096);
+const _: () = assert!(GATHER_COMPANY <= GATHER_ENOUGH && GATHER_ENOUGH <= BATCH_CHANGES_MAX);
+const _: () = assert!(SPOOL_THRESHOLD <= BATCH_BYTES_MAX);
+const _: () = assert!(MAP_SIZE_MIN <= MAP_SIZE_MAX);
 const _: () = assert!(RECIPIENTS_MAX <= PARCELS_MAX);
 const _: () = assert!(PAGE_PARCELS <= WINDOW_LOW && WINDOW_LOW < WINDOW_PER_DESTINATION);
 const _: () = assert!(WINDOW_PER_DESTINATION < WINDOW_MAX);
+const _: () = assert!(GATHER_SILENCE.as_micros() < COMMIT_GATHER.as_micros());
 const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
 const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);
 const _: () = assert!(DNS_CACHE_SWEEP < DNS_CACHE_ENTRIES_MIN);

@@ -1,10 +1,18 @@
 //! What the relay reads back from the store: which destinations are due, their parcels, bodies.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::StoreError;
+use super::{
+    StoreError, Table,
+    checksum::{Of, verified},
+    key,
+    record::{RecordError, decode_message, decode_parcel},
+};
 use crate::{
-    mail::{Class, DestinationKey, Parcel, ParcelId, QueueId},
+    limits::BODY_ROW,
+    mail::{Body, Class, DestinationKey, Due, Message, Parcel, ParcelId, QueueId},
     time::Wall,
 };
 
@@ -53,4 +61,236 @@ pub struct AgendaEntry {
     pub fresh: Option<Wall>,
     /// The same of its deferred ones.
     pub deferred: Option<Wall>,
+}
+
+/// What rows are read from: one snapshot of LMDB in the shell, a map in a test or simulation.
+pub trait Reads {
+    type Error;
+
+    /// The value of one row.
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Self::Error>;
+
+    /// The key of the first row at or behind `from`.
+    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Self::Error>;
+}
+
+/// Why something in the store cannot be read, for the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("its row is missing; restore it from a backup")]
+    Missing,
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("its parcel {0} is damaged: {1}")]
+    Parcel(u16, RecordError),
+    #[error("its parcel {0} is missing; restore it from a backup")]
+    NoParcel(u16),
+    #[error("its parcel {0} says that it is due at another time; restore it from a backup")]
+    Strayed(u16),
+    #[error("row {0} of its body is missing or damaged; restore it from a backup")]
+    Body(u32),
+}
+
+impl Load {
+    /// Answers from one snapshot. What is damaged is left where it lies, told to `warn`, and does
+    /// not keep the rest from being read.
+    pub fn run<R: Reads>(
+        &self,
+        reads: &R,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Loaded, R::Error> {
+        let mut warn = |id: QueueId, error: LoadError| {
+            warn(format!("message {id} cannot be read from the store: {error}"));
+        };
+        match *self {
+            Load::Agenda { from, to, limit } => agenda(reads, from, to, limit),
+            Load::Page { destination, class, after, until, limit, body_octets } => {
+                let start = match after {
+                    Some((at, id)) => {
+                        key::due_after(&key::due(&Due { destination, class, at }, id)).to_vec()
+                    }
+                    None => key::due_class(destination, class).to_vec(),
+                };
+                let mut page = Page { reads, body_octets, message: None };
+                page.run(&key::due_class(destination, class), start, until, limit, &mut warn)
+            }
+            Load::Body { message, offset, octets } => {
+                let read = message_row(reads, message)?;
+                let part = match read {
+                    Ok(read) => body_part(reads, &read, offset, octets)?,
+                    Err(error) => Err(error),
+                };
+                Ok(match part {
+                    Ok(octets) if octets.is_empty() => Loaded::Body { pieces: Vec::new() },
+                    Ok(octets) => Loaded::Body { pieces: vec![octets] },
+                    Err(error) => {
+                        warn(message, error);
+                        Loaded::Failed(StoreError::Failed)
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// Skips from destination to destination: two look-ups each, however many parcels it has.
+fn agenda<R: Reads>(
+    reads: &R,
+    from: DestinationKey,
+    to: DestinationKey,
+    limit: usize,
+) -> Result<Loaded, R::Error> {
+    let mut entries: Vec<AgendaEntry> = Vec::new();
+    let mut seek = key::due_class(from, Class::Fresh).to_vec();
+    let next = loop {
+        let Some(found) = reads.key_from(Table::Due, &seek)? else { break None };
+        let Some((due, _)) = key::read_due(found) else {
+            // No key of ours; go on behind it.
+            seek = [found, &[0]].concat();
+            continue;
+        };
+        if due.destination > to {
+            break None;
+        }
+        let known = entries.last().is_some_and(|last| last.destination == due.destination);
+        if !known {
+            if entries.len() >= limit {
+                break Some(due.destination);
+            }
+            entries.push(AgendaEntry { destination: due.destination, fresh: None, deferred: None });
+        }
+        if let Some(entry) = entries.last_mut() {
+            let earliest = match due.class {
+                Class::Fresh => &mut entry.fresh,
+                Class::Deferred => &mut entry.deferred,
+            };
+            *earliest = Some(due.at);
+        }
+        seek.clear();
+        match due.class {
+            Class::Fresh => {
+                seek.extend_from_slice(&key::due_class(due.destination, Class::Deferred));
+            }
+            Class::Deferred => match due.destination.as_u64().checked_add(1) {
+                Some(after) => seek.extend_from_slice(&after.to_be_bytes()),
+                None => break None,
+            },
+        }
+    };
+    Ok(Loaded::Agenda { entries, next })
+}
+
+/// What was read, or what is wrong with it; the outer error ends the whole reading.
+type Checked<T, E> = Result<Result<T, LoadError>, E>;
+
+/// A page being read.
+struct Page<'a, R> {
+    reads: &'a R,
+    /// Room for bodies that is left.
+    body_octets: usize,
+    /// The message read last, with its body: parcels of one message are neighbours.
+    message: Option<(Arc<Message>, Option<Body>)>,
+}
+
+impl<R: Reads> Page<'_, R> {
+    fn run(
+        &mut self,
+        prefix: &[u8],
+        mut seek: Vec<u8>,
+        until: Wall,
+        limit: usize,
+        warn: &mut dyn FnMut(QueueId, LoadError),
+    ) -> Result<Loaded, R::Error> {
+        let mut parcels = Vec::new();
+        let next_due = loop {
+            let Some(found) = self.reads.key_from(Table::Due, &seek)? else { break None };
+            if !found.starts_with(prefix) {
+                break None;
+            }
+            seek.clear();
+            seek.extend_from_slice(found);
+            seek.push(0);
+            let Some((due, id)) = key::read_due(found) else { continue };
+            if due.at > until || parcels.len() >= limit {
+                break Some(due.at);
+            }
+            match self.parcel(due, id)? {
+                Ok(parcel) => parcels.push(parcel),
+                Err(error) => warn(id.message, error),
+            }
+        };
+        Ok(Loaded::Page { parcels, next_due })
+    }
+
+    fn parcel(&mut self, due: Due, id: ParcelId) -> Checked<Parcel, R::Error> {
+        let (message, body) = match self.message(id.message)? {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(record) = self.reads.row(Table::Parcel, &key::parcel(id))? else {
+            return Ok(Err(LoadError::NoParcel(id.part)));
+        };
+        Ok(match decode_parcel(&message, id.part, Bytes::copy_from_slice(record)) {
+            Ok(parcel) if parcel.due == due => Ok(Parcel { body, ..parcel }),
+            Ok(_) => Err(LoadError::Strayed(id.part)),
+            Err(error) => Err(LoadError::Parcel(id.part, error)),
+        })
+    }
+
+    /// The message, with its body where there is room for that.
+    fn message(&mut self, id: QueueId) -> Checked<(Arc<Message>, Option<Body>), R::Error> {
+        if let Some(known) = self.message.as_ref().filter(|(message, _)| message.id == id) {
+            return Ok(Ok(known.clone()));
+        }
+        let message = match message_row(self.reads, id)? {
+            Ok(message) => Arc::new(message),
+            Err(error) => return Ok(Err(error)),
+        };
+        let fits = usize::try_from(message.size).ok().filter(|size| *size <= self.body_octets);
+        let body = match fits {
+            None => None,
+            Some(size) => match body_part(self.reads, &message, 0, size)? {
+                Ok(octets) => {
+                    self.body_octets -= size;
+                    Some(Body::new([octets]))
+                }
+                Err(error) => return Ok(Err(error)),
+            },
+        };
+        Ok(Ok(self.message.insert((message, body)).clone()))
+    }
+}
+
+fn message_row<R: Reads>(reads: &R, id: QueueId) -> Checked<Message, R::Error> {
+    Ok(match reads.row(Table::Message, &key::message(id))? {
+        Some(record) => decode_message(id, Bytes::copy_from_slice(record)).map_err(Into::into),
+        None => Err(LoadError::Missing),
+    })
+}
+
+/// Octets of a body, or what there is of them; every row that is touched is verified whole.
+fn body_part<R: Reads>(
+    reads: &R,
+    message: &Message,
+    offset: u64,
+    octets: usize,
+) -> Checked<Bytes, R::Error> {
+    const ROW: u64 = BODY_ROW as u64;
+    let end = message.size.min(offset.saturating_add(octets as u64));
+    let mut at = offset;
+    // The size has passed the record's checksum, so it is one that we wrote.
+    let mut part = Vec::with_capacity(end.saturating_sub(offset) as usize);
+    while at < end {
+        let first = at / ROW * ROW;
+        let row = u32::try_from(at / ROW).unwrap_or(u32::MAX);
+        let full = (message.size - first).min(ROW) as usize;
+        let value = reads.row(Table::Body, &key::body(message.id, row))?.unwrap_or_default();
+        let content =
+            verified(Of::Body(message.id, row), value).filter(|content| content.len() == full);
+        let Some(content) = content else { return Ok(Err(LoadError::Body(row))) };
+        let upto = end.min(first + ROW);
+        part.extend_from_slice(&content[(at - first) as usize..(upto - first) as usize]);
+        at = upto;
+    }
+    Ok(Ok(Bytes::from(part)))
 }

@@ -3,9 +3,12 @@
 //! the format.
 
 pub mod change;
+pub mod checksum;
+pub mod gather;
 pub mod key;
 pub mod load;
 pub mod record;
+pub mod room;
 
-pub use change::{Accept, Change, Rows, Settle, StoreError, Table};
-pub use load::{AgendaEntry, Load, Loaded};
+pub use change::{Accept, Change, Rows, Settle, StoreError, Table, write_batch};
+pub use load::{AgendaEntry, Load, Loaded, Reads};

@@ -1,0 +1,208 @@
+//! Opens the store: locks its folder, checks the format, clears what a crash left.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, MdbError};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+
+use super::{
+    Opened,
+    resident::Resident,
+    tables::{LmdbReads, Tables, Trouble},
+};
+use crate::{
+    config,
+    limits::{MAP_SIZE_MAX, MAP_SIZE_MIN, STORE_READERS_MAX},
+    mail::QueueId,
+    store::{Change, Reads, Rows, Table, key},
+};
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} cannot be used as data_dir: {source}; create it for ringmail's user")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("{path} is in use by {holder}; stop that first or set another data_dir")]
+    Locked { path: PathBuf, holder: String },
+    #[error(
+        "the store in {path} has format {found} and this version knows formats up to {known}; \
+         run the version of ringmail that wrote it"
+    )]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{path} holds an LMDB file that is no store of ringmail; set another data_dir")]
+    Foreign { path: PathBuf },
+    #[error("the store in {path} cannot be opened: {source}; check the disk and its free space")]
+    Lmdb { path: PathBuf, source: heed::Error },
+}
+
+/// Opens the store in `data_dir`, which is created where it is missing.
+pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenError> {
+    create_folder(data_dir)?;
+    let lock = lock(data_dir)?;
+    let dir = data_dir.join("queue");
+    create_folder(&dir)?;
+    let failed = |source| OpenError::Lmdb { path: dir.clone(), source };
+    let tables = open_tables(&dir, options, lock).map_err(failed)?;
+    // The files are new, perhaps: their names must be on the disk before the first 250.
+    for folder in [&dir, data_dir] {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| OpenError::Folder { path: folder.into(), source })?;
+    }
+    bring_up_to_date(&tables)?;
+    sweep(&tables).map_err(failed)?;
+    let txn = tables.env.read_txn().map_err(failed)?;
+    let highest = highest_id(&tables.reads(&txn)).map_err(failed)?;
+    let used = tables.used(&txn).map_err(failed)?;
+    drop(txn);
+    Ok(Opened { tables: Arc::new(tables), highest, used })
+}
+
+fn create_folder(path: &Path) -> Result<(), OpenError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| OpenError::Folder { path: path.into(), source })
+}
+
+/// Two processes on one store would each answer for mail that the other deletes.
+fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join("lock");
+    let failed = |source| OpenError::Folder { path: data_dir.into(), source };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+            let holder = match known {
+                true => format!("process {}", pid.trim()),
+                false => "another process".into(),
+            };
+            return Err(OpenError::Locked { path: data_dir.into(), holder });
+        }
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+    Ok(file)
+}
+
+fn open_tables(dir: &Path, options: &config::Store, lock: File) -> Result<Tables, heed::Error> {
+    let mut environment = EnvOpenOptions::new().read_txn_without_tls();
+    environment
+        .map_size(map_size(dir, options)?)
+        .max_readers(STORE_READERS_MAX)
+        .max_dbs(Table::ALL.len() as u32);
+    // SAFETY: NO_READ_AHEAD only advises the kernel. The file may be changed by nobody else while
+    // it is mapped: its folder is ours alone, and the lock on `data_dir` keeps out a second
+    // process as well as a second opening in this one. No flag weakens durability or locking.
+    let env = unsafe { environment.flags(EnvFlags::NO_READ_AHEAD).open(dir)? };
+    env.clear_stale_readers()?;
+    let txn = env.write_txn()?;
+    let databases = env
+        .create_databases_and_commit(txn, |opener, txn| {
+            let mut databases = Vec::with_capacity(Table::ALL.len());
+            for table in Table::ALL {
+                databases.push(opener.create_database(txn, Some(table.name()))?);
+            }
+            let databases = databases.try_into().map_err(|_| MdbError::DbsFull)?;
+            Ok::<_, heed::Error>(CommitOrAbort::<[_; 6], ()>::Commit(databases))
+        })?
+        .commit()
+        .ok_or(MdbError::BadDbi)?;
+    let resident = Resident::of(&dir.join("data.mdb"));
+    Ok(Tables { env, databases, dir: dir.into(), resident, _lock: lock })
+}
+
+/// The map is address space only; it is as large as the store may ever grow.
+fn map_size(dir: &Path, options: &config::Store) -> Result<usize, io::Error> {
+    let page = rustix::param::page_size() as u64;
+    let wanted = match options.size_max {
+        0 => {
+            let disk = rustix::fs::statvfs(dir)?;
+            (disk.f_blocks * disk.f_frsize).clamp(MAP_SIZE_MIN, MAP_SIZE_MAX)
+        }
+        octets => octets,
+    };
+    let rounded = wanted.min(MAP_SIZE_MAX).next_multiple_of(page);
+    usize::try_from(rounded).map_err(io::Error::other)
+}
+
+/// Refuses a newer format and converts an older one: each version that changes the format adds
+/// its arm, which rewrites the rows in the same transaction as the new number.
+fn bring_up_to_date(tables: &Tables) -> Result<(), OpenError> {
+    let path = &tables.dir;
+    let failed = |source| OpenError::Lmdb { path: path.clone(), source };
+    let mut txn = tables.env.write_txn().map_err(failed)?;
+    let meta = &tables.databases[Table::Meta as usize];
+    let found = meta.get(&txn, key::META_FORMAT).map_err(failed)?.map(<[u8; 4]>::try_from);
+    match found {
+        Some(Ok(number)) => match u32::from_le_bytes(number) {
+            key::FORMAT => return Ok(()),
+            0 => return Err(OpenError::Foreign { path: path.clone() }),
+            found => {
+                let known = key::FORMAT;
+                return Err(OpenError::Newer { path: path.clone(), found, known });
+            }
+        },
+        Some(Err(_)) => return Err(OpenError::Foreign { path: path.clone() }),
+        None => {}
+    }
+    // A new store: nothing of ours or of anyone else's lies in it.
+    for database in &tables.databases {
+        if !database.is_empty(&txn).map_err(failed)? {
+            return Err(OpenError::Foreign { path: path.clone() });
+        }
+    }
+    let format = key::FORMAT.to_le_bytes();
+    tables.rows(&mut txn).put(Table::Meta, key::META_FORMAT, &[&format]).map_err(failed)?;
+    txn.commit().map_err(failed)
+}
+
+/// Deletes bodies that were being spooled when the process ended: nobody was promised them.
+fn sweep(tables: &Tables) -> Result<(), heed::Error> {
+    loop {
+        let mut txn = tables.env.write_txn()?;
+        let spooled = &tables.databases[Table::Spool as usize];
+        let first = spooled.first(&txn)?.map(|(id, _)| id.to_vec());
+        let Some(id) = first else { return Ok(()) };
+        let mut rows = tables.rows(&mut txn);
+        let swept = match key::read_message(&id) {
+            Some(message) => Change::Abandon { message }.rows(&mut rows),
+            None => rows.delete(Table::Spool, &id),
+        };
+        match swept.and_then(|()| txn.commit()) {
+            Ok(()) => {}
+            // Without a free page not even a delete goes; the next start finds them again.
+            Err(error) => match tables.trouble(error) {
+                Trouble::Full => return Ok(()),
+                Trouble::Fatal(sentence) => {
+                    return Err(io::Error::other(sentence).into());
+                }
+            },
+        }
+    }
+}
+
+/// The highest queue id ever committed.
+fn highest_id(reads: &LmdbReads<'_, '_>) -> Result<QueueId, heed::Error> {
+    let stored = reads.row(Table::Meta, key::META_HIGHEST)?;
+    let highest = stored.and_then(|octets| octets.try_into().ok()).map(u64::from_le_bytes);
+    Ok(QueueId::from_u64(highest.unwrap_or(0)))
+}
