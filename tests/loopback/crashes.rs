@@ -129,7 +129,7 @@ fn too_few_descriptors_slow_it_down_and_no_more() {
     settings.smtp = "connections_per_client_max = 1000\n".into();
     let (_home, mut ringmail) = start(&settings);
     let limit = Some(ringmail.open_descriptors() as u64 + 20);
-    let limit = Rlimit { current: limit, maximum: None };
+    let limit = Rlimit { current: limit, maximum: limit };
     prlimit(Some(ringmail.pid()), Resource::Nofile, limit).unwrap();
     let crowd: Vec<_> =
         (0..60).map(|_| std::net::TcpStream::connect(ringmail.smtp).unwrap()).collect();
