@@ -118,7 +118,8 @@ maillog_file_prefixes = {folder}
         master = re.sub(r"(?m)^((?!#)\S+ +\S+ +[-ny] +- +)y", r"\1n", master)
         master = re.sub(r"(?m)^#postlog", "postlog", master)
         (self.etc / "master.cf").write_text(master)
-        subprocess.run(["postfix", "-c", self.etc, "start"], check=True, capture_output=True)
+        for verb in (["post-install", "create-missing"], ["start"]):
+            subprocess.run(["postfix", "-c", self.etc, *verb], check=True, capture_output=True)
         self.pid = int((queue / "pid/master.pid").read_text())
 
     def pids(self):

@@ -104,6 +104,12 @@ pub const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// The kernel's queue of connections not yet accepted, a listener.
 pub const LISTEN_BACKLOG: u32 = 1024;
 
+/// How long a start waits for a listener's address that is in use.
+pub const LISTEN_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it looks.
+pub const LISTEN_RETRY: Duration = Duration::from_millis(50);
+
 /// How long a connection that we close may take to take our last words and close its side.
 pub const LINGER: Duration = Duration::from_secs(2);
 

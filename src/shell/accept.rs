@@ -6,13 +6,14 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
+    time::Instant,
 };
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::{core::Core, operation};
 use crate::{
-    limits::{ACCEPT_REST, ACCEPTS_IN_FLIGHT, LISTEN_BACKLOG},
+    limits::{ACCEPT_REST, ACCEPTS_IN_FLIGHT, LISTEN_BACKLOG, LISTEN_PATIENCE, LISTEN_RETRY},
     relay::Input,
 };
 
@@ -51,7 +52,7 @@ pub fn bind(number: u16, address: SocketAddr, cores: u16) -> Result<Vec<Listener
     };
     if address.port() != 0 {
         // With SO_REUSEPORT a second server of the same user would share the port in silence.
-        open(address, Sharing::Alone).map_err(fault)?;
+        while_being_freed(|| open(address, Sharing::Alone)).map_err(fault)?;
     }
     let mut bound = address;
     let mut listeners = Vec::with_capacity(cores.into());
@@ -61,6 +62,23 @@ pub fn bind(number: u16, address: SocketAddr, cores: u16) -> Result<Vec<Listener
         listeners.push(Listener { number, address: bound, socket: socket.into() });
     }
     Ok(listeners)
+}
+
+/// The ring of a killed process lets go of its listeners a moment after its end: a new start
+/// right after it waits for that.
+fn while_being_freed(bind: impl Fn() -> io::Result<Socket>) -> io::Result<Socket> {
+    let began = Instant::now();
+    loop {
+        match bind() {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && began.elapsed() < LISTEN_PATIENCE =>
+            {
+                std::thread::sleep(LISTEN_RETRY);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// Starts to take clients in.
