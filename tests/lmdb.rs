@@ -510,7 +510,15 @@ fn a_full_store_refuses_settles_and_recovers() {
         };
         assert_eq!(refused, Err(StoreError::Full));
         assert!(held.len() >= 100, "only {} of 100 KB fit", held.len());
+        // Half the floor of 4 MiB stays free for deletes; a body of 100 KB takes 25 pages.
+        let pages = held.len() as u64 * 25 * 4096;
+        assert!(pages <= 22 << 20, "{} of 100 KB have eaten into the reserve", held.len());
         rig.wait_for_space(|free| free == 0);
+        // A settle in one batch with mail that finds no room is done all the same.
+        let large = accept(id + 90, 4 << 20, &[due(1, Class::Fresh, 1)]);
+        let leaves = held.pop().unwrap();
+        let changes = vec![settle(&leaves.parcels[0], None), Change::Accept(Box::new(large))];
+        assert_eq!(rig.change(changes), [Ok(()), Err(StoreError::Full)]);
         // All but one leave, one by one and then together; mail in the same batch is refused or
         // accepted, but no settle is.
         let gone = held.drain(1..).collect::<Vec<_>>();
