@@ -53,9 +53,6 @@ pub const IDLE_COMMANDS_MAX: u32 = 1000;
 /// Replies gathered for pipelined commands before the session is made to wait for the client.
 pub const REPLY_BACKLOG_MAX: usize = 64 * 1024;
 
-/// Commands that may wait in a pipeline behind a commit, in octets; beyond it reading pauses.
-pub const PIPELINE_MAX: usize = 64 * 1024;
-
 /// Octets of the header section searched for `Received:` and `Message-ID:`.
 pub const HEADER_SCAN_MAX: usize = 256 * 1024;
 
