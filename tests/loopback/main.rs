@@ -10,6 +10,7 @@ mod crashes;
 mod harness;
 mod reports;
 mod routing;
+mod transcripts;
 mod verdicts;
 
 use support::{

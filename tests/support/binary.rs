@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -62,11 +62,11 @@ impl Settings {
         }
     }
 
-    fn render(&self, data: &Path) -> String {
+    fn render(&self, data: &str) -> String {
         let [first, max, warn_after, expire] = self.retry;
         let [grace, deadline] = self.drain;
         format!(
-            "hostname = \"relay.test.example\"\ndata_dir = {data:?}\ncores = 2\n\
+            "hostname = \"relay.test.example\"\ndata_dir = {data}\ncores = 2\n\
              [[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:0\"\ntls = \"none\"\n\
              [smtp]\n{}\n[relay]\nnetworks = {}\n\
              [delivery]\ntls = \"none\"\n{}\n\
@@ -85,9 +85,13 @@ pub struct Home {
 
 impl Home {
     pub fn new(settings: &Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Self { folder };
-        fs::write(home.config(), settings.render(&home.data())).unwrap();
+        Self::with_config(|data| settings.render(data))
+    }
+
+    /// With a configuration of its own; it is told the data folder, quoted.
+    pub fn with_config(config: impl FnOnce(&str) -> String) -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap() };
+        fs::write(home.config(), config(&format!("{:?}", home.data()))).unwrap();
         home
     }
 
@@ -138,7 +142,7 @@ impl Home {
     }
 }
 
-/// Collects what the process says; `smtp on 127.0.0.1:PORT` tells the port.
+/// Collects what the process says; its `smtp on 127.0.0.1:PORT` tells the port.
 fn follow(
     stream: impl Read + Send + 'static,
     log: Arc<Mutex<String>>,
@@ -148,8 +152,9 @@ fn follow(
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
             let port = line
-                .split_once("smtp on ")
-                .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+                .strip_prefix("smtp on ")
+                .or_else(|| line.strip_prefix("submission on "))
+                .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
             if let (Some(tell), Some(port)) = (&tell, port) {
                 let _ = tell.send(port);
             }

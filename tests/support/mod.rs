@@ -7,6 +7,7 @@ pub mod binary;
 pub mod dns;
 pub mod sink;
 pub mod source;
+pub mod transcript;
 
 use std::{
     net::{IpAddr, Ipv4Addr},

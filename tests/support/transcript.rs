@@ -10,6 +10,7 @@ pub struct Transcript {
     pub steps: Vec<(usize, Step)>,
 }
 
+#[allow(dead_code)] // The wire has no use for what only the pure session can be asked.
 pub enum Step {
     /// `C:`, `C>` and `C*`: octets from the client. Neighbours are joined: they are sent at once.
     Send(Vec<u8>),
