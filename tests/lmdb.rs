@@ -556,7 +556,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0usize..20_000, 1usize..4, any::<bool>())
             .prop_map(|(size, parcels, spool)| Step::Accept { size, parcels, spool }),
         2 => (any::<usize>(), 0u64..1000).prop_map(|(which, at)| Step::Redate { which, at }),
-        3 => (any::<usize>(), any::<bool>()).prop_map(|(which, report)| Step::Leave { which, report }),
+        3 => (any::<usize>(), any::<bool>())
+            .prop_map(|(which, report)| Step::Leave { which, report }),
         1 => (0usize..4).prop_map(|rows| Step::Abandon { rows }),
     ]
 }
