@@ -23,7 +23,10 @@ use ringmail::{
         lmdb::{Handle, Store, open},
         mesh::Mesh,
     },
-    store::{Accept, Change, Settle},
+    store::{
+        Accept, Change, Settle,
+        checksum::{Of, checksum},
+    },
     time::Wall,
 };
 
@@ -130,6 +133,18 @@ fn by_batch(criterion: &mut Criterion) {
         });
         core.store.stop();
     }
+}
+
+/// A row of a body is summed once when it is written and once when it is read.
+fn sums(criterion: &mut Criterion) {
+    let row = vec![b'x'; BODY_ROW];
+    let of = Of::Body(QueueId::from_u64(1), 0);
+    let mut group = criterion.benchmark_group("checksum");
+    group.throughput(Throughput::Bytes(BODY_ROW as u64));
+    group.bench_function("a row", |bencher| {
+        bencher.iter(|| checksum(of, &[std::hint::black_box(&row)]));
+    });
+    group.finish();
 }
 
 /// How a body lies in the experiment that weighs the format: one value, or rows of so many pages.
@@ -289,8 +304,10 @@ fn weigh(layout: Layout, mail: Mail, batches: u32) {
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    sums(&mut criterion);
     by_batch(&mut criterion);
-    if !std::env::args().any(|argument| argument == "--test") {
+    // The layouts take minutes: only a run that names nothing else weighs them.
+    if std::env::args().skip(1).all(|argument| argument == "--bench") {
         for (mail, batches) in
             [(Mail::Small, 2000), (Mail::Mixed, 2000), (Mail::LargeAfterSmall, 60)]
         {
