@@ -53,6 +53,9 @@ pub const IDLE_COMMANDS_MAX: u32 = 1000;
 /// Replies gathered for pipelined commands before the session is made to wait for the client.
 pub const REPLY_BACKLOG_MAX: usize = 64 * 1024;
 
+/// Octets of replies after which the kernel is asked to tell when they are with it.
+pub const SENT_REPORT_EVERY: usize = 4096;
+
 /// Octets of the header section searched for `Received:` and `Message-ID:`.
 pub const HEADER_SCAN_MAX: usize = 256 * 1024;
 
@@ -97,6 +100,9 @@ pub const DESCRIPTORS_RESERVED: usize = 128;
 
 /// How long accepting rests when descriptors ran out all the same.
 pub const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How long dialing rests when descriptors ran out.
+pub const DIAL_REST: Duration = Duration::from_secs(1);
 
 /// The kernel's queue of connections not yet accepted, a listener.
 pub const LISTEN_BACKLOG: u32 = 1024;
@@ -224,6 +230,15 @@ pub const AGENDA_MAX: usize = 65_536;
 
 /// How often a core looks through the destinations on disk for any it does not remember.
 pub const AGENDA_PASS: Duration = Duration::from_secs(30);
+
+/// That look may take one part in so many of the time.
+pub const AGENDA_REST: u32 = 20;
+
+/// How long a page that could not be read is left alone.
+pub const PAGE_REST: Duration = Duration::from_secs(5);
+
+/// Octets of bodies that come along with a page.
+pub const PAGE_BODIES: usize = 4 * 1024 * 1024;
 
 /// Destinations read in one step of that look.
 pub const AGENDA_PAGE: usize = 256;

@@ -34,6 +34,10 @@ pub struct Destination<H, C> {
     /// Open connections with nothing to do, the one idle for longest first.
     pub idle: Vec<C>,
     pub down: Option<Down>,
+    /// While it has connections it gets no more until then: it refused one.
+    pub enough_until: Option<Instant>,
+    /// It waits for connections to be had.
+    pub crowded_out: bool,
     sides: [VecDeque<Queued>; 2],
     turn: Class,
     /// Parts of the disk that wait for room here.
@@ -59,6 +63,8 @@ impl<H, C> Destination<H, C> {
             resolving: false,
             idle: Vec::new(),
             down: None,
+            enough_until: None,
+            crowded_out: false,
             sides: [VecDeque::new(), VecDeque::new()],
             turn: Class::Fresh,
             blocked: Vec::new(),
@@ -71,10 +77,13 @@ impl<H, C> Destination<H, C> {
     }
 
     /// Another connection would help and is allowed.
-    pub fn wants_connection(&self) -> bool {
+    pub fn wants_connection(&self, now: Instant) -> bool {
+        let have = self.open + self.dialing;
+        let enough = have > 0 && self.enough_until.is_some_and(|until| now < until);
         !self.resolving
             && self.ready() > self.dialing
-            && self.open + self.dialing < self.shape.connections_max
+            && have < self.shape.connections_max
+            && !enough
     }
 
     /// The next hop is down at `now`.
@@ -87,6 +96,7 @@ impl<H, C> Destination<H, C> {
         self.ready() == 0
             && self.open + self.dialing == 0
             && !self.resolving
+            && !self.crowded_out
             && self.blocked.is_empty()
             && !self.is_down(now)
     }

@@ -46,6 +46,8 @@ pub struct Wanted {
     pub class: Class,
     pub after: Option<(Wall, ParcelId)>,
     pub until: Wall,
+    /// Where the shelf's parcels went last.
+    pub place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -57,8 +59,8 @@ pub struct Schedule<H, C> {
     held: HashSet<ParcelId>,
     shelves: HashMap<DestinationKey, Shelf>,
     agenda: Agenda,
-    /// Parcels waiting in all destinations.
-    ready: usize,
+    /// Pages being read.
+    pages: usize,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +93,7 @@ impl<H: Clone + Eq + Hash, C> Default for Schedule<H, C> {
             held: HashSet::new(),
             shelves: HashMap::new(),
             agenda: Agenda::default(),
-            ready: 0,
+            pages: 0,
         }
     }
 }
@@ -140,7 +142,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
             return Admission::Known;
         }
         let has_room = self.destinations[place.0].has_room(due.class);
-        if self.ready >= WINDOW_MAX || !has_room {
+        if self.held.len() >= WINDOW_MAX || !has_room {
             self.note(due);
             self.step_back(due, id);
             if !has_room {
@@ -150,7 +152,6 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         }
         let destination = &mut self.destinations[place.0];
         destination.push(queued);
-        self.ready += 1;
         self.held.insert(id);
         let shelf = self.shelves.entry(due.destination).or_default();
         shelf.held += 1;
@@ -162,7 +163,6 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
     pub fn next_parcel(&mut self, place: Place) -> Option<Queued> {
         let destination = &mut self.destinations[place.0];
         let queued = destination.pop()?;
-        self.ready -= 1;
         if !destination.blocked.is_empty() && destination.is_low(queued.parcel.due.class) {
             for (key, class) in std::mem::take(&mut destination.blocked) {
                 self.unblock(key, class);
@@ -174,13 +174,13 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
     /// Puts a parcel back that was taken and not attempted.
     pub fn give_back(&mut self, place: Place, queued: Queued) {
         self.destinations[place.0].push_front(queued);
-        self.ready += 1;
     }
 
     /// The settlement of a held parcel is on disk; `left` is where it lies now, if anywhere.
     pub fn settled(&mut self, parcel: ParcelId, was: Due, left: Option<Due>) {
         if let Some(due) = left {
             self.note(due);
+            self.step_back(due, parcel);
         }
         let Some(shelf) = self.shelves.get_mut(&was.destination) else {
             self.held.remove(&parcel);
@@ -199,12 +199,16 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
 
     /// A look through the disk found parcels of this class, the first due at `at`.
     pub fn found(&mut self, destination: DestinationKey, class: Class, at: Wall) {
-        let known = self.shelves.get(&destination).is_some_and(|shelf| {
-            shelf.held > 0 || shelf.reading || shelf.sides[class as usize].noted.is_some()
-        });
-        if !known {
-            self.note(Due { destination, class, at });
+        if let Some(shelf) = self.shelves.get_mut(&destination) {
+            let side = &mut shelf.sides[class as usize];
+            if shelf.reading || side.noted.is_some() {
+                return;
+            }
+            // It may be one that is held, or one behind the cursor that nobody knows of: the
+            // next page starts at the beginning and tells.
+            side.cursor = None;
         }
+        self.note(Due { destination, class, at });
     }
 
     /// The next page to read, when one is due and there is room for it.
@@ -230,13 +234,15 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
                 continue;
             }
             shelf.reading = true;
+            self.pages += 1;
+            let place = shelf.place;
             let side = &mut shelf.sides[class as usize];
             side.noted = None;
             let until = match class {
                 Class::Fresh => now - FRESH_LEASE,
                 Class::Deferred => now,
             };
-            return Some(Wanted { destination: key, class, after: side.cursor, until });
+            return Some(Wanted { destination: key, class, after: side.cursor, until, place });
         }
         None
     }
@@ -253,6 +259,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         let last = parcels.last().map(|parcel| (parcel.due.at, parcel.id()));
         let fresh: Vec<Parcel> =
             parcels.into_iter().filter(|parcel| !self.held.contains(&parcel.id())).collect();
+        self.pages -= 1;
         let Some(shelf) = self.shelves.get_mut(&key) else { return fresh };
         shelf.reading = false;
         for parcel in shelf.settled_meanwhile.drain(..) {
@@ -279,18 +286,9 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         self.agenda.first().map(|(at, ..)| at)
     }
 
-    /// Parcels in memory that wait for a connection.
-    pub fn ready(&self) -> usize {
-        self.ready
-    }
-
-    /// The destinations that have parcels waiting.
-    pub fn waiting(&self) -> impl Iterator<Item = Place> {
-        self.destinations.iter().filter(|(_, d)| d.ready() > 0).map(|(index, _)| Place(index))
-    }
-
     fn has_room_for_page(&self) -> bool {
-        self.ready + PAGE_PARCELS <= WINDOW_MAX
+        // What waits for its settlement to be stored counts, and what pages under way may bring.
+        self.held.len() + (self.pages + 1) * PAGE_PARCELS <= WINDOW_MAX
     }
 
     /// Remembers that there is a parcel on disk.

@@ -29,8 +29,10 @@ impl Default for Shape {
 }
 
 impl Shape {
-    /// The share of one of `lanes` lanes.
-    pub fn lane(self, lanes: u16) -> Shape {
-        Shape { connections_max: (self.connections_max / usize::from(lanes.max(1))).max(1), ..self }
+    /// The share of lane number `lane` of `lanes`; all shares sum up to the whole.
+    pub fn lane(self, lane: u16, lanes: u16) -> Shape {
+        let (lane, lanes) = (usize::from(lane), usize::from(lanes.max(1)));
+        let share = self.connections_max / lanes + usize::from(lane < self.connections_max % lanes);
+        Shape { connections_max: share.max(1), ..self }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{
     Relay, Turn,
     connections::Peer,
+    event::RelayHost,
     input::{ConnectionId, Trouble},
     ledger::Ledger,
     outbound::{Attempted, Outbound},
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     dns::{Host, Lookup, NextHop},
-    limits::{COMMAND_ROOM, OUTBOUND_PER_CORE_MAX},
+    limits::{COMMAND_ROOM, DIAL_REST},
     mail::{Outcome, Status, Verdict},
     queue::{Down, Place},
     smtp::client::Steps,
@@ -30,8 +31,19 @@ pub(super) struct Dial {
     /// Being tried.
     host: Option<Host>,
     pub began: Instant,
-    /// What the last host said.
-    pub verdict: Verdict,
+    /// What the hosts tried so far have said, and who said it.
+    refusal: Option<(Verdict, Option<RelayHost>)>,
+}
+
+impl Dial {
+    /// Another host was of no use. One that may take the mail later outweighs one that never
+    /// will: the mail waits for it.
+    pub fn refused(&mut self, verdict: Verdict, host: Option<RelayHost>) {
+        let waits = |(old, _): &(Verdict, _)| old.outcome == Outcome::Deferred;
+        if verdict.outcome == Outcome::Deferred || !self.refusal.as_ref().is_some_and(waits) {
+            self.refusal = Some((verdict, host));
+        }
+    }
 }
 
 impl Relay {
@@ -44,7 +56,7 @@ impl Relay {
         if let Some(down) = destination.down.clone()
             && turn.now.instant < down.until
         {
-            return self.put_off(turn, place, &down.verdict);
+            return self.put_off(turn, place, &down.verdict, None);
         }
         while self.schedule.destination(place).ready() > 0 {
             let Some(id) = self.schedule.destination(place).idle.pop() else { break };
@@ -52,9 +64,11 @@ impl Relay {
                 self.advance(turn, id, outbound, Steps::default());
             }
         }
-        while self.schedule.destination(place).wants_connection()
-            && self.connections.outbound_count() + self.dials.len() < OUTBOUND_PER_CORE_MAX
-        {
+        while self.schedule.destination(place).wants_connection(turn.now.instant) {
+            let outbound = self.connections.outbound_count() + self.dials.len();
+            if outbound >= self.outbound_max || self.dial_again.is_some() {
+                return self.crowd_out(place);
+            }
             let hop = self.schedule.destination(place).hop.clone();
             let mut queries = Vec::new();
             let lookup = self.resolver.look_up(&hop, turn.now, &mut queries);
@@ -62,7 +76,7 @@ impl Relay {
             match lookup {
                 Lookup::Pending => self.schedule.destination(place).resolving = true,
                 Lookup::Found(hosts) => self.dial(turn, place, hosts),
-                Lookup::Failed(verdict) => return self.unreachable(turn, place, verdict),
+                Lookup::Failed(verdict) => return self.unreachable(turn, place, verdict, None),
             }
         }
     }
@@ -77,19 +91,15 @@ impl Relay {
             }
         }
         destination.dialing += 1;
-        let verdict = Verdict::own(
-            Outcome::Deferred,
-            Status::new(4, 4, 1),
-            Bytes::from_static(b"no host of the next hop could be tried"),
-        );
-        let hosts = hosts.into();
-        self.dial_next(turn, Dial { place, hosts, host: None, began: turn.now.instant, verdict });
+        let (hosts, began) = (hosts.into(), turn.now.instant);
+        self.dial_next(turn, Dial { place, hosts, host: None, began, refusal: None });
     }
 
     pub(super) fn dial_next(&mut self, turn: &mut Turn<'_>, mut dial: Dial) {
         let Some(host) = dial.hosts.pop_front() else {
             self.schedule.destination(dial.place).dialing -= 1;
-            return self.unreachable(turn, dial.place, dial.verdict);
+            let (verdict, host) = dial.refusal.unwrap_or_else(|| (no_host(), None));
+            return self.unreachable(turn, dial.place, verdict, host);
         };
         let remote = host.address;
         dial.host = Some(host);
@@ -112,8 +122,14 @@ impl Relay {
         let Some(mut dial) = self.dials.try_remove(dial) else { return };
         let Some(host) = dial.host.take() else { return };
         match result {
+            Err(Trouble::Descriptors) => {
+                // Ours to mend, not the host's: all dialing rests.
+                self.schedule.destination(dial.place).dialing -= 1;
+                self.dial_again = Some(turn.now.instant + DIAL_REST);
+                self.crowd_out(dial.place);
+            }
             Err(trouble) => {
-                dial.verdict = not_connected(&host, trouble);
+                dial.refused(not_connected(&host, trouble), None);
                 self.dial_next(turn, dial);
             }
             Ok(id) => {
@@ -126,38 +142,81 @@ impl Relay {
         }
     }
 
+    /// A destination waits until connections are to be had again.
+    fn crowd_out(&mut self, place: Place) {
+        let destination = self.schedule.destination(place);
+        if !std::mem::replace(&mut destination.crowded_out, true) {
+            self.crowded_out.push_back(place);
+        }
+    }
+
+    /// A connection has ended: one that waits for it may have it.
+    pub(super) fn let_in_crowded_out(&mut self) {
+        if let Some(place) = self.crowded_out.pop_front() {
+            self.schedule.destination(place).crowded_out = false;
+            self.pending.push_back(place);
+        }
+    }
+
+    /// The rest after a shortage of descriptors is over.
+    pub(super) fn dial_again(&mut self, now: Instant) {
+        if self.dial_again.is_some_and(|at| at <= now) {
+            self.dial_again = None;
+            for _ in 0..self.crowded_out.len() {
+                self.let_in_crowded_out();
+            }
+        }
+    }
+
     /// No host of the next hop could be reached.
-    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_>, place: Place, verdict: Verdict) {
+    fn unreachable(
+        &mut self,
+        turn: &mut Turn<'_>,
+        place: Place,
+        verdict: Verdict,
+        host: Option<RelayHost>,
+    ) {
+        self.let_in_crowded_out();
+        let retry = &self.options.retry;
         let destination = self.schedule.destination(place);
         if destination.open + destination.dialing > 0 {
-            // Others of its connections live or may yet: nothing is lost by waiting for them.
+            // Others of its connections live or may yet: it has what it lets us have.
+            destination.enough_until = Some(turn.now.instant + retry.backoff(1));
             return;
         }
         if verdict.outcome == Outcome::Deferred {
             let failures = destination.down.as_ref().map_or(0, |down| down.failures) + 1;
-            let until = turn.now.instant + self.options.retry.backoff(failures);
+            let until = turn.now.instant + retry.backoff(failures);
             destination.down = Some(Down { until, failures, verdict: verdict.clone() });
         }
-        self.put_off(turn, place, &verdict);
+        self.put_off(turn, place, &verdict, host);
     }
 
     /// Settles everything that waits for a destination with one verdict, without an attempt.
-    fn put_off(&mut self, turn: &mut Turn<'_>, place: Place, verdict: &Verdict) {
+    fn put_off(
+        &mut self,
+        turn: &mut Turn<'_>,
+        place: Place,
+        verdict: &Verdict,
+        host: Option<RelayHost>,
+    ) {
         while let Some(queued) = self.schedule.next_parcel(place) {
-            let verdicts = vec![verdict.clone(); queued.here];
-            self.settle(
-                turn,
-                Attempted {
-                    queued,
-                    verdicts,
-                    dsn_passed: false,
-                    host: None,
-                    setup: Duration::ZERO,
-                    transmission: Duration::ZERO,
-                },
-            );
+            let attempted = Attempted {
+                verdicts: vec![verdict.clone(); queued.here],
+                queued,
+                dsn_passed: false,
+                host: host.clone(),
+                setup: Duration::ZERO,
+                transmission: Duration::ZERO,
+            };
+            self.settle(turn, attempted);
         }
     }
+}
+
+fn no_host() -> Verdict {
+    let reason = Bytes::from_static(b"no host of the next hop could be tried");
+    Verdict::own(Outcome::Deferred, Status::new(4, 4, 1), reason)
 }
 
 /// Postfix's words: operators and their tools know them.

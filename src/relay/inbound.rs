@@ -1,6 +1,6 @@
 //! Clients: their sessions' replies go out, their messages are cut into parcels and committed.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use super::{
     Relay, Turn,
@@ -11,12 +11,11 @@ use super::{
     output::Output,
 };
 use crate::{
-    dns::NextHop,
-    limits::{BODY_MEMORY_MAX, PARCEL_RECIPIENTS_MAX, REPLY_BACKLOG_MAX, SPOOL_IN_FLIGHT_MAX},
-    mail::{Body, Class, Due, Message, Parcel, Recipient},
+    limits::{REPLY_BACKLOG_MAX, SENT_REPORT_EVERY, SPOOL_IN_FLIGHT_MAX},
+    mail::QueueId,
     smtp::reply,
     smtp::server::{CommitError, Context, Effect, Pressure, Session, Steps, Submission},
-    store::{Accept, Change, StoreError},
+    store::{Change, StoreError},
 };
 
 /// A client's connection.
@@ -25,16 +24,27 @@ pub(super) struct Inbound {
     client: SocketAddr,
     /// Octets of replies not yet known to be with the kernel.
     unsent: usize,
-    /// Octets of a body on their way to the disk ahead of the commit.
-    spooling: usize,
-    /// Octets of a body in the session, as counted in the core's memory.
+    spool: Spooling,
+    /// A message whose parts are not all on disk yet: it is committed when they are.
+    waiting: Option<Box<Submission>>,
+    /// Octets of a body handed to the store with its commit.
+    committing: usize,
+    /// Octets of bodies here and on their way to the disk, as counted in the core's memory.
     held: usize,
     /// A read is asked for.
     reading: bool,
 }
 
-/// Replies are counted as sent when the kernel says so, and it is asked this often.
-const SENT_REPORT_EVERY: usize = 4096;
+/// Parts of a long body on their way to the disk, ahead of the commit.
+#[derive(Default)]
+struct Spooling {
+    /// The message whose parts were handed over last.
+    message: Option<QueueId>,
+    /// Octets not answered for yet.
+    octets: usize,
+    /// A part of that message found no room.
+    failed: Option<CommitError>,
+}
 
 impl Relay {
     pub(super) fn accepted(
@@ -44,7 +54,7 @@ impl Relay {
         accepted: (u16, SocketAddr, usize),
     ) {
         let (listener, client, of_client) = accepted;
-        let full = self.connections.inbound_count() >= self.inbound_max || self.crowded;
+        let full = self.connections.inbound_count() >= self.inbound_max;
         if full || of_client > self.options.server.connections_per_client_max {
             let reply =
                 if full { reply::TOO_MANY_CONNECTIONS } else { reply::TOO_MANY_FROM_CLIENT };
@@ -59,8 +69,16 @@ impl Relay {
         let mut cx =
             Context { options: &self.options.server, now: turn.now, ids: &mut self.ids, pressure };
         let session = Session::new(client, role, &mut cx, &mut steps);
-        let inbound =
-            Box::new(Inbound { session, client, unsent: 0, spooling: 0, held: 0, reading: false });
+        let inbound = Box::new(Inbound {
+            session,
+            client,
+            unsent: 0,
+            spool: Spooling::default(),
+            waiting: None,
+            committing: 0,
+            held: 0,
+            reading: false,
+        });
         self.connections.insert(id, Peer::Inbound(inbound));
         if let Peer::Inbound(inbound) = self.connections.take(id) {
             self.finish_step(turn, id, inbound, steps);
@@ -104,7 +122,7 @@ impl Relay {
         mut inbound: Box<Inbound>,
     ) {
         inbound.unsent = 0;
-        self.read_on(turn, id, &mut inbound);
+        self.read_on(turn, id, &mut inbound, false);
         self.connections.put_back(id, Peer::Inbound(inbound));
     }
 
@@ -116,7 +134,9 @@ impl Relay {
     ) {
         self.connections.forget_inbound(id);
         self.inbound_memory -= inbound.held;
-        if let Some(message) = inbound.session.closed() {
+        // Nobody was promised anything about a message that still waits for its parts.
+        let waiting = inbound.waiting.map(|submission| submission.id);
+        if let Some(message) = inbound.session.closed().or(waiting) {
             self.ledger.store(Change::Abandon { message }, StoreErrand::Abandon, turn.out);
         }
     }
@@ -130,26 +150,21 @@ impl Relay {
         result: Result<(), StoreError>,
     ) {
         let parcels = std::mem::take(&mut accepted.parcels);
-        let answer = match result {
-            Ok(()) => Ok(()),
-            Err(StoreError::Full) => Err(CommitError::Full),
-            Err(StoreError::Failed) => Err(CommitError::Failed),
-        };
+        if let (Ok(()), Some(first)) = (result, parcels.first()) {
+            turn.out.push(Output::Note(Box::new(Event::Accepted {
+                id: first.message.id,
+                client: accepted.client,
+                from: accepted.from,
+                message_id: accepted.message_id,
+                size: accepted.size,
+                recipients: accepted.recipients,
+            })));
+        }
         // The client's answer first: its next message is under way while we deliver this one.
-        let peer = self.connections.take(id);
-        if let Peer::Inbound(inbound) = peer {
-            if let (Ok(()), Some(first)) = (result, parcels.first()) {
-                turn.out.push(Output::Note(Box::new(Event::Accepted {
-                    id: first.message.id,
-                    client: inbound.client,
-                    from: accepted.from.take(),
-                    message_id: std::mem::take(&mut accepted.message_id),
-                    size: accepted.size,
-                    recipients: accepted.recipients,
-                })));
-            }
+        if let Peer::Inbound(mut inbound) = self.connections.take(id) {
+            inbound.committing = 0;
             self.step_inbound(turn, id, inbound, |session, cx, steps| {
-                session.stored(answer, cx, steps)
+                session.stored(result.map_err(commit_error), cx, steps)
             });
         }
         if result.is_ok() {
@@ -159,33 +174,70 @@ impl Relay {
         }
     }
 
+    /// The answer to a part of a long body.
     pub(super) fn spool_stored(
         &mut self,
         turn: &mut Turn<'_>,
         id: ConnectionId,
-        octets: usize,
+        part: (QueueId, usize),
         result: Result<(), StoreError>,
     ) {
         let Peer::Inbound(mut inbound) = self.connections.take(id) else { return };
-        inbound.spooling = inbound.spooling.saturating_sub(octets);
-        match result {
-            Ok(()) => {
-                self.read_on(turn, id, &mut inbound);
-                self.connections.put_back(id, Peer::Inbound(inbound));
+        let (message, octets) = part;
+        let spool = &mut inbound.spool;
+        spool.octets = spool.octets.saturating_sub(octets);
+        if let (Err(error), true) = (result, spool.message == Some(message)) {
+            spool.failed = Some(commit_error(error));
+        }
+        match (spool.failed, inbound.waiting.take()) {
+            (Some(error), Some(submission)) => {
+                let change = Change::Abandon { message: submission.id };
+                self.ledger.store(change, StoreErrand::Abandon, turn.out);
+                self.step_inbound(turn, id, inbound, |session, cx, steps| {
+                    session.stored(Err(error), cx, steps)
+                });
             }
-            Err(_) => self.step_inbound(turn, id, inbound, |session, cx, steps| {
+            (Some(_), None) => self.step_inbound(turn, id, inbound, |session, cx, steps| {
                 session.spool_failed(cx, steps)
             }),
+            (None, waiting) => {
+                inbound.waiting = waiting;
+                self.commit_waiting(turn, id, &mut inbound);
+                self.recount(&mut inbound);
+                self.read_on(turn, id, &mut inbound, true);
+                self.connections.put_back(id, Peer::Inbound(inbound));
+            }
         }
     }
 
     fn pressure(&self) -> Pressure {
-        let used = self.inbound_memory + self.body_memory;
-        let share = BODY_MEMORY_MAX / usize::from(self.cores);
         Pressure {
             free: self.space.free,
-            memory_short: used > share / 4 * 3,
+            memory_short: self.bodies() > self.body_memory_max() / 4 * 3,
             draining: self.draining,
+        }
+    }
+
+    /// Octets of bodies in this core's memory.
+    fn bodies(&self) -> usize {
+        self.inbound_memory + self.body_memory
+    }
+
+    /// Counts what this client's bodies take of the memory now.
+    fn recount(&mut self, inbound: &mut Inbound) {
+        let held = inbound.session.held() + inbound.spool.octets + inbound.committing;
+        self.inbound_memory = self.inbound_memory + held - inbound.held;
+        inbound.held = held;
+    }
+
+    /// Commits the message that waits, once all its parts are on disk: what a commit refers to
+    /// must be there.
+    fn commit_waiting(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: &mut Inbound) {
+        if inbound.spool.octets == 0
+            && let Some(submission) = inbound.waiting.take()
+        {
+            inbound.committing = submission.body.iter().map(bytes::Bytes::len).sum();
+            self.commit(turn, id, inbound.client, *submission);
         }
     }
 
@@ -200,12 +252,18 @@ impl Relay {
         let mut close = false;
         for effect in steps.effects.drain(..) {
             match effect {
-                Effect::Commit(submission) => self.commit(turn, id, *submission),
+                Effect::Commit(submission) => {
+                    inbound.waiting = Some(submission);
+                    self.commit_waiting(turn, id, &mut inbound);
+                }
                 Effect::Spool { message, first_row, pieces } => {
                     let octets = pieces.iter().map(bytes::Bytes::len).sum();
-                    inbound.spooling += octets;
+                    if inbound.spool.message.replace(message) != Some(message) {
+                        inbound.spool.failed = None;
+                    }
+                    inbound.spool.octets += octets;
                     let change = Change::Spool { message, first_row, pieces };
-                    let errand = StoreErrand::Spool { connection: id, octets };
+                    let errand = StoreErrand::Spool { connection: id, message, octets };
                     self.ledger.store(change, errand, turn.out);
                 }
                 Effect::Abandon { message } => {
@@ -226,7 +284,8 @@ impl Relay {
                 Effect::Close => close = true,
             }
         }
-        if !steps.replies.is_empty() {
+        let replied = !steps.replies.is_empty();
+        if replied {
             inbound.unsent += steps.replies.len();
             turn.out.push(Output::Send {
                 connection: id,
@@ -234,111 +293,40 @@ impl Relay {
                 report: inbound.unsent > SENT_REPORT_EVERY,
             });
         }
-        let held = inbound.session.held();
-        self.inbound_memory = self.inbound_memory + held - inbound.held;
-        inbound.held = held;
+        let before = inbound.held;
+        self.recount(&mut inbound);
         if close {
             turn.out.push(Output::Close { connection: id });
             return self.inbound_closed(turn, id, *inbound);
         }
-        self.read_on(turn, id, &mut inbound);
+        // Part of a command is no progress: a client that drips its octets gains no time by it.
+        let progress = replied || inbound.held != before;
+        self.read_on(turn, id, &mut inbound, progress);
         self.connections.put_back(id, Peer::Inbound(inbound));
     }
 
     /// Asks for the next read, unless the session, its replies or its body must wait.
-    fn read_on(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: &mut Inbound) {
-        let timeout = inbound.session.timeout(&self.options.server);
-        self.connections.set_deadline(id, Some(turn.now.instant + timeout));
+    fn read_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        inbound: &mut Inbound,
+        progress: bool,
+    ) {
+        if progress {
+            let timeout = inbound.session.timeout(&self.options.server);
+            self.connections.set_deadline(id, Some(turn.now.instant + timeout));
+        }
+        let spooling = inbound.spool.octets;
         let waits = inbound.reading
             || inbound.unsent > REPLY_BACKLOG_MAX
-            || inbound.spooling >= SPOOL_IN_FLIGHT_MAX;
+            || spooling >= SPOOL_IN_FLIGHT_MAX
+            // Over the memory's share, a body goes on when its last part is on disk.
+            || spooling > 0 && self.bodies() > self.body_memory_max();
         if let (false, Some(room)) = (waits, inbound.session.room()) {
             inbound.reading = true;
             turn.out.push(Output::Receive { connection: id, room });
         }
-    }
-
-    /// Cuts a message into parcels and hands all to the store.
-    fn commit(&mut self, turn: &mut Turn<'_>, id: ConnectionId, submission: Submission) {
-        let Submission { recipients, envelope, body, message_id, .. } = submission;
-        let count = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
-        let groups = self.by_next_hop(recipients);
-        let message = Arc::new(Message {
-            id: submission.id,
-            arrived: submission.arrived,
-            envelope,
-            wire: submission.wire,
-            size: submission.size,
-            parcels: u16::try_from(groups.len()).unwrap_or(u16::MAX),
-        });
-        let parcels = self.parcels(&message, groups, turn.now.wall);
-        let accepted = Box::new(Accepted {
-            parcels: match submission.spooled_rows {
-                0 => with_body(&parcels, &Body::new(body.as_slice())),
-                _ => parcels.clone(),
-            },
-            from: message.envelope.reverse_path.clone(),
-            message_id,
-            size: message.size,
-            recipients: count,
-        });
-        let spooled_rows = submission.spooled_rows;
-        let change = Change::Accept(Box::new(Accept { message, parcels, body, spooled_rows }));
-        let errand = StoreErrand::Accept { connection: id, accepted };
-        self.ledger.store(change, errand, turn.out);
-    }
-
-    /// A parcel for each group, filed under its next hop and due at once.
-    pub(super) fn parcels(
-        &self,
-        message: &Arc<Message>,
-        groups: Vec<(NextHop, Vec<Recipient>)>,
-        now: crate::time::Wall,
-    ) -> Vec<Parcel> {
-        groups
-            .into_iter()
-            .zip(0..)
-            .map(|((hop, recipients), part)| Parcel {
-                message: message.clone(),
-                part,
-                due: Due {
-                    destination: self.options.home(&hop, self.core, self.cores),
-                    class: Class::Fresh,
-                    at: now,
-                },
-                attempts: 0,
-                warned: false,
-                recipients,
-                last_reply: bytes::Bytes::new(),
-                body: None,
-            })
-            .collect()
-    }
-
-    /// Groups recipients by next hop, in the order of first mention, at most
-    /// `PARCEL_RECIPIENTS_MAX` in a group.
-    pub(super) fn by_next_hop(&self, recipients: Vec<Recipient>) -> Vec<(NextHop, Vec<Recipient>)> {
-        let mut groups: Vec<(NextHop, Vec<Recipient>)> = Vec::with_capacity(1);
-        let mut open = std::collections::HashMap::new();
-        for recipient in recipients {
-            let hop = self.hop_of(&recipient);
-            if let Some((last, group)) = groups.last_mut()
-                && *last == hop
-                && group.len() < PARCEL_RECIPIENTS_MAX
-            {
-                group.push(recipient);
-                continue;
-            }
-            let index = open.get(&hop).copied();
-            match index.filter(|&i: &usize| groups[i].1.len() < PARCEL_RECIPIENTS_MAX) {
-                Some(index) => groups[index].1.push(recipient),
-                None => {
-                    open.insert(hop.clone(), groups.len());
-                    groups.push((hop, vec![recipient]));
-                }
-            }
-        }
-        groups
     }
 }
 
@@ -351,6 +339,9 @@ fn turn_away(turn: &mut Turn<'_>, id: ConnectionId, reply: reply::Reply) {
     turn.out.push(Output::Close { connection: id });
 }
 
-fn with_body(parcels: &[Parcel], body: &Body) -> Vec<Parcel> {
-    parcels.iter().map(|parcel| Parcel { body: Some(body.clone()), ..parcel.clone() }).collect()
+fn commit_error(error: StoreError) -> CommitError {
+    match error {
+        StoreError::Full => CommitError::Full,
+        StoreError::Failed => CommitError::Failed,
+    }
 }

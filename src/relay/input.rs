@@ -46,8 +46,6 @@ pub enum Input {
     Assigned { parcel: Box<Parcel> },
     /// How much room the store has: told at start and at every change.
     Space(Space),
-    /// Descriptors or memory for connections ran out (true) or are there again (false).
-    Crowded(bool),
     /// Finish: refuse new sessions, end open transactions, stop. Answered by `Output::Drained`.
     Drain,
     /// The instant that `next_wake` named has come.

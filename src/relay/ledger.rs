@@ -1,6 +1,6 @@
 //! The ledger: what the relay has asked of the store and the network and not yet heard of.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, net::SocketAddr};
 
 use slab::Slab;
 
@@ -24,6 +24,7 @@ pub(super) enum StoreErrand {
     /// Room in memory, when it is stored.
     Spool {
         connection: ConnectionId,
+        message: QueueId,
         octets: usize,
     },
     Abandon,
@@ -32,6 +33,7 @@ pub(super) enum StoreErrand {
 
 pub(super) struct Accepted {
     pub parcels: Vec<Parcel>,
+    pub client: SocketAddr,
     pub from: Option<Address>,
     pub message_id: bytes::Bytes,
     pub size: u64,
@@ -52,7 +54,8 @@ pub(super) struct Settled {
 /// What the answer to a load is for.
 pub(super) enum LoadErrand {
     Agenda,
-    Page(DestinationKey, Class),
+    /// And the octets of bodies that may come along.
+    Page(DestinationKey, Class, usize),
     /// The next part of a body under way on a connection.
     Body {
         connection: ConnectionId,

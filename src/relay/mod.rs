@@ -3,6 +3,7 @@
 //! It is pure: one [`Input`] at a time, stamped with the time, and a list of [`Output`]s to be
 //! carried out before the next. The shell is its world, and a simulation can be.
 
+mod commit;
 mod connections;
 mod dial;
 pub mod event;
@@ -13,6 +14,8 @@ pub mod options;
 mod outbound;
 pub mod output;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use event::Event;
@@ -32,7 +35,8 @@ use self::{
 };
 use crate::{
     dns::{NextHop, Resolver},
-    mail::{QueueId, message::QueueIds},
+    limits::PAGE_REST,
+    mail::{DestinationKey, QueueId, message::QueueIds},
     queue::{Place, Schedule},
     random::Random,
     smtp::client::Lost,
@@ -50,6 +54,8 @@ pub struct Setup {
     pub highest_id: QueueId,
     /// Inbound connections this core may hold.
     pub inbound_max: usize,
+    /// Outbound ones.
+    pub outbound_max: usize,
 }
 
 /// The relay of one core.
@@ -58,12 +64,19 @@ pub struct Relay {
     core: u16,
     cores: u16,
     inbound_max: usize,
+    outbound_max: usize,
+    /// Where parcels for the routes are filed, by the number of the route.
+    route_homes: Vec<DestinationKey>,
     random: Random,
     ids: QueueIds,
     connections: Connections,
     schedule: Schedule<NextHop, ConnectionId>,
     resolver: Resolver,
     dials: Slab<Dial>,
+    /// Destinations that wait for connections to be had, in order.
+    crowded_out: VecDeque<Place>,
+    /// Descriptors ran out: no dialing before this.
+    dial_again: Option<Instant>,
     ledger: Ledger,
     /// Destinations to be driven before the next input.
     pending: VecDeque<Place>,
@@ -71,9 +84,10 @@ pub struct Relay {
     space: Space,
     /// Octets of bodies kept for delivery.
     body_memory: usize,
-    /// Octets of bodies in sessions.
+    /// Octets of bodies that pages under way may bring.
+    bodies_asked: usize,
+    /// Octets of bodies in sessions and on their way to the disk.
     inbound_memory: usize,
-    crowded: bool,
     draining: bool,
     drained: bool,
     /// Of the last input.
@@ -89,7 +103,10 @@ struct Turn<'a> {
 impl Relay {
     /// The first outputs (looking for mail on disk) come with the first `Wake`.
     pub fn new(setup: Setup) -> Relay {
-        let Setup { options, core, cores, mut random, highest_id, inbound_max } = setup;
+        let Setup { options, core, cores, mut random, highest_id, .. } = setup;
+        let route_homes = (0..options.routes.len() as u16)
+            .map(|route| options.home(&NextHop::Route(route), core, cores))
+            .collect();
         let resolver = Resolver::new(crate::dns::Setup {
             options: options.dns.clone(),
             hostname: options.server.hostname.clone(),
@@ -103,19 +120,23 @@ impl Relay {
             options,
             core,
             cores,
-            inbound_max,
+            inbound_max: setup.inbound_max,
+            outbound_max: setup.outbound_max,
+            route_homes,
             random,
             connections: Connections::default(),
             schedule: Schedule::default(),
             resolver,
             dials: Slab::new(),
+            crowded_out: VecDeque::new(),
+            dial_again: None,
             ledger: Ledger::default(),
             pending: VecDeque::new(),
             pass: Pass::default(),
             space: Space { free: u64::MAX },
             body_memory: 0,
+            bodies_asked: 0,
             inbound_memory: 0,
-            crowded: false,
             draining: false,
             drained: false,
             last: Now::default(),
@@ -139,7 +160,7 @@ impl Relay {
     /// When `Input::Wake` is wanted at the latest.
     pub fn next_wake(&self) -> Option<Instant> {
         let on_disk = self.next_look().map(|wall| self.last.instant_of(wall));
-        [self.connections.next_deadline(), on_disk].into_iter().flatten().min()
+        [self.connections.next_deadline(), on_disk, self.dial_again].into_iter().flatten().min()
     }
 
     fn take(&mut self, turn: &mut Turn<'_>, input: Input) {
@@ -182,7 +203,6 @@ impl Relay {
             }
             Input::Assigned { parcel } => self.admit(turn, parcel),
             Input::Space(space) => self.space = space,
-            Input::Crowded(crowded) => self.crowded = crowded,
             Input::Drain => self.drain(turn),
             Input::Wake => self.wake(turn),
         }
@@ -194,8 +214,10 @@ impl Relay {
             Peer::Inbound(inbound) => self.inbound_closed(turn, id, *inbound),
             Peer::Outbound(outbound) => {
                 let lost = match trouble {
+                    Trouble::Ended => Lost::Ended,
+                    Trouble::Reset => Lost::Reset,
                     Trouble::TimedOut => Lost::TimedOut,
-                    _ => Lost::Ended,
+                    _ => Lost::Failed,
                 };
                 self.outbound_lost(turn, id, outbound, lost);
             }
@@ -208,8 +230,8 @@ impl Relay {
             StoreErrand::Accept { connection, accepted } => {
                 self.accept_stored(turn, connection, *accepted, result);
             }
-            StoreErrand::Spool { connection, octets } => {
-                self.spool_stored(turn, connection, octets, result);
+            StoreErrand::Spool { connection, message, octets } => {
+                self.spool_stored(turn, connection, (message, octets), result);
             }
             StoreErrand::Abandon => {}
             StoreErrand::Settle(settled) => self.settle_stored(turn, *settled, result),
@@ -222,10 +244,11 @@ impl Relay {
                 self.agenda_loaded(turn, &entries, next);
             }
             (LoadErrand::Agenda, _) => self.agenda_loaded(turn, &[], None),
-            (LoadErrand::Page(destination, class), loaded) => {
+            (LoadErrand::Page(destination, class, octets), loaded) => {
+                self.bodies_asked -= octets;
                 let (parcels, next_due) = match loaded {
                     Loaded::Page { parcels, next_due } => (parcels, next_due),
-                    _ => (Vec::new(), None),
+                    _ => (Vec::new(), Some(turn.now.wall + PAGE_REST)),
                 };
                 self.page_loaded(turn, (destination, class), parcels, next_due);
             }
@@ -247,6 +270,7 @@ impl Relay {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
+        self.dial_again(turn.now.instant);
         while let Some(id) = self.connections.overdue(turn.now.instant) {
             match self.connections.take(id) {
                 Peer::Inbound(inbound) => {

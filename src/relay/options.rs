@@ -74,16 +74,16 @@ impl Options {
             NextHop::Mx(Domain::Name(name)) => DestinationKey::of(name, 0, 1),
             NextHop::Mx(literal) => DestinationKey::of(&literal.to_string(), 0, 1),
             NextHop::Route(number) => {
-                let lanes = self.lanes(hop, cores);
                 let name = self.route_names.get(usize::from(*number)).map_or("", String::as_str);
-                DestinationKey::of(name, core % lanes, lanes)
+                let lanes = self.lanes(hop, cores);
+                DestinationKey::of(name, self.lane(hop, core, cores), lanes)
             }
         }
     }
 
     /// What one core may have of `hop`.
-    pub fn shape(&self, hop: &NextHop, cores: u16) -> Shape {
-        self.whole_shape(hop).lane(self.lanes(hop, cores))
+    pub fn shape(&self, hop: &NextHop, core: u16, cores: u16) -> Shape {
+        self.whole_shape(hop).lane(self.lane(hop, core, cores), self.lanes(hop, cores))
     }
 
     /// The shape by MX host, which is known once the next hop is resolved.
@@ -98,6 +98,15 @@ impl Options {
     /// The source address for a connection to `remote`; `None`: the kernel's choice.
     pub fn source(&self, remote: SocketAddr) -> Option<IpAddr> {
         self.source_addresses.iter().copied().find(|own| own.is_ipv4() == remote.is_ipv4())
+    }
+
+    /// The lane of `hop` that `core` uses: its own, where there is one for each core.
+    fn lane(&self, hop: &NextHop, core: u16, cores: u16) -> u16 {
+        let NextHop::Route(number) = hop else { return 0 };
+        let lanes = self.lanes(hop, cores);
+        let name = self.route_names.get(usize::from(*number)).map_or("", String::as_str);
+        let own = |lane: &u16| DestinationKey::of(name, *lane, lanes).core(cores) == core;
+        (0..lanes).find(own).unwrap_or(core % lanes)
     }
 
     fn lanes(&self, hop: &NextHop, cores: u16) -> u16 {

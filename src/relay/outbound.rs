@@ -182,9 +182,13 @@ impl Relay {
             return self.end(turn, id, outbound, Lost::Ended);
         }
         if outbound.session.is_idle() {
-            self.schedule.destination(outbound.place).idle.push(id);
-            let deadline = turn.now.instant + self.options.idle_timeout;
-            self.connections.set_deadline(id, Some(deadline));
+            let idle = &mut self.schedule.destination(outbound.place).idle;
+            // An idle host that says something all the same gains no time by it.
+            if !idle.contains(&id) {
+                idle.push(id);
+                let deadline = turn.now.instant + self.options.idle_timeout;
+                self.connections.set_deadline(id, Some(deadline));
+            }
         } else if steps.waits_anew {
             let timeout = outbound.session.timeout(&self.options.client);
             self.connections.set_deadline(id, timeout.map(|timeout| turn.now.instant + timeout));
@@ -225,7 +229,8 @@ impl Relay {
         // A transaction may ride behind a body; but not while another connection has nothing to
         // do, or could be opened: it would wait for the body's reply.
         let busy = !outbound.session.is_idle();
-        if busy && (!destination.idle.is_empty() || destination.wants_connection()) {
+        if busy && (!destination.idle.is_empty() || destination.wants_connection(turn.now.instant))
+        {
             return false;
         }
         let Some(mut queued) = self.schedule.next_parcel(outbound.place) else { return false };
@@ -295,8 +300,9 @@ impl Relay {
         }
         let dial = outbound.dial.take();
         self.connections.forget_outbound(id);
+        self.let_in_crowded_out();
         if let (Some(mut dial), Some(verdict)) = (dial, host) {
-            dial.verdict = verdict;
+            dial.refused(verdict, Some(outbound.host));
             self.schedule.destination(place).dialing += 1;
             self.dial_next(turn, dial);
         }

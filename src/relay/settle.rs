@@ -211,7 +211,7 @@ impl Relay {
         parcel.recipients.splice(0..0, elsewhere);
         let first = parcel.recipients.first()?;
         let hop = self.hop_of(first);
-        let destination = match self.options.home(&hop, self.core, self.cores) {
+        let destination = match self.home(&hop) {
             home if home.core(self.cores) == self.core => home,
             // The new route belongs to another core; our shelf keeps the parcel findable here.
             _ => parcel.due.destination,

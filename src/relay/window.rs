@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     dns::{NextHop, Query},
-    limits::{AGENDA_PAGE, AGENDA_PASS, BODY_MEMORY_MAX, LOAD_BODY_MAX, PAGE_PARCELS},
+    limits::{AGENDA_PAGE, AGENDA_PASS, AGENDA_REST, BODY_MEMORY_MAX, PAGE_BODIES, PAGE_PARCELS},
     mail::{Class, DestinationKey, Domain, Parcel, Recipient},
     queue::{Admission, Queued},
     store::{AgendaEntry, Load},
@@ -24,9 +24,6 @@ pub(super) struct Pass {
     /// When the next look is due; zero at start.
     next: Wall,
 }
-
-/// A look that takes long rests long: it may take at most this part of the time.
-const PASS_REST: u32 = 20;
 
 impl Relay {
     /// Hands a parcel to the core that owns its destination: ourselves, mostly.
@@ -55,8 +52,8 @@ impl Relay {
             parcel.body = None;
         }
         let octets = parcel.body.as_ref().map_or(0, crate::mail::Body::len);
-        let (options, cores) = (&self.options, self.cores);
-        let place = self.schedule.place(&hop, || options.shape(&hop, cores));
+        let (options, core, cores) = (&self.options, self.core, self.cores);
+        let place = self.schedule.place(&hop, || options.shape(&hop, core, cores));
         let queued = Queued { parcel, here, since: turn.now };
         if self.schedule.admit(place, queued) == Admission::Taken {
             self.body_memory += octets;
@@ -70,16 +67,22 @@ impl Relay {
             return;
         }
         while let Some(wanted) = self.schedule.wanted(turn.now.wall) {
-            let room = self.body_memory_max().saturating_sub(self.body_memory);
+            let taken = self.body_memory + self.bodies_asked;
+            // What is only re-dated needs no body.
+            let body_octets = match wanted.place {
+                Some(place) if self.schedule.destination(place).is_down(turn.now.instant) => 0,
+                _ => self.body_memory_max().saturating_sub(taken).min(PAGE_BODIES),
+            };
+            self.bodies_asked += body_octets;
             let load = Load::Page {
                 destination: wanted.destination,
                 class: wanted.class,
                 after: wanted.after,
                 until: wanted.until,
                 limit: PAGE_PARCELS,
-                body_octets: room.min(16 * LOAD_BODY_MAX),
+                body_octets,
             };
-            let errand = LoadErrand::Page(wanted.destination, wanted.class);
+            let errand = LoadErrand::Page(wanted.destination, wanted.class, body_octets);
             self.ledger.load(load, errand, turn.out);
         }
         if !self.pass.reading && self.pass.next <= turn.now.wall {
@@ -117,7 +120,7 @@ impl Relay {
             None => {
                 let took = turn.now.instant.since(self.pass.began);
                 self.pass.reading = false;
-                self.pass.next = turn.now.wall + AGENDA_PASS.max(took * PASS_REST);
+                self.pass.next = turn.now.wall + AGENDA_PASS.max(took * AGENDA_REST);
             }
         }
     }
@@ -170,6 +173,14 @@ impl Relay {
         self.resolver.next_hop(&domain)
     }
 
+    /// Where this core files parcels for `hop`.
+    pub(super) fn home(&self, hop: &NextHop) -> DestinationKey {
+        match hop {
+            NextHop::Route(number) => self.route_homes[usize::from(*number)],
+            mx => self.options.home(mx, self.core, self.cores),
+        }
+    }
+
     fn load_agenda(&mut self, turn: &mut Turn<'_>, from: DestinationKey) {
         self.pass.reading = true;
         let to = match self.core + 1 {
@@ -183,7 +194,8 @@ impl Relay {
         self.ledger.load(load, LoadErrand::Agenda, turn.out);
     }
 
-    fn body_memory_max(&self) -> usize {
+    /// This core's share of the memory for bodies, in octets.
+    pub(super) fn body_memory_max(&self) -> usize {
         BODY_MEMORY_MAX / usize::from(self.cores)
     }
 }

@@ -1,13 +1,7 @@
 //! Listeners and the clients they take in: each core has its own socket for each listener of the
 //! configuration, and the kernel spreads the clients over them.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
-    rc::Rc,
-    time::Instant,
-};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, rc::Rc, time::Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -151,14 +145,14 @@ impl Entrance {
     /// Accepting makes no sense for a moment: the clients wait in the kernel's queue.
     async fn rest(&self, core: &Rc<Core>, error: &io::Error) {
         if is_scarcity(error) {
-            core.set_crowded(true);
+            // Said once, not at every turn.
+            if !core.set_crowded(true) {
+                core.log().warn(format!("accepting rests: {error}; raise the limit of open files"));
+            }
         } else {
             core.log().warn(format!("cannot accept on {}: {error}; trying again", self.address));
         }
         tokio::time::sleep(ACCEPT_REST).await;
-        if core.is_crowded() && self.socket.as_fd().try_clone_to_owned().is_ok() {
-            core.set_crowded(false);
-        }
     }
 }
 

@@ -164,15 +164,9 @@ impl Core {
         }
     }
 
-    /// Whether descriptors or memory for connections have run out.
-    pub fn set_crowded(self: &Rc<Self>, crowded: bool) {
-        if self.crowded.replace(crowded) != crowded {
-            self.feed(Input::Crowded(crowded));
-        }
-    }
-
-    pub fn is_crowded(&self) -> bool {
-        self.crowded.get()
+    /// Whether descriptors or memory for connections have run out; gives what held before.
+    pub fn set_crowded(&self, crowded: bool) -> bool {
+        self.crowded.replace(crowded)
     }
 
     pub fn clients(&self) -> &Clients {

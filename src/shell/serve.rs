@@ -94,7 +94,7 @@ impl House {
         let plan = Plan {
             options: Arc::new(Options::of(config)),
             highest_id: opened.highest_id(),
-            inbound_max: threads::inbound_max(threads::raise_descriptors(), count),
+            connections: threads::connections(threads::raise_descriptors(), count),
             cores: count,
             processors,
         };
@@ -227,7 +227,7 @@ impl House {
 struct Plan {
     options: Arc<Options>,
     highest_id: crate::mail::QueueId,
-    inbound_max: usize,
+    connections: threads::Connections,
     cores: u16,
     processors: Vec<usize>,
 }
@@ -246,7 +246,8 @@ impl Plan {
             cores: self.cores,
             random: entropy::random().map_err(|error| ServeError::Start("entropy", error))?,
             highest_id: self.highest_id,
-            inbound_max: self.inbound_max,
+            inbound_max: self.connections.inbound,
+            outbound_max: self.connections.outbound,
         };
         let run = move || match ring::runtime() {
             Ok(runtime) => {

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config,
-    relay::{ConnectionId, Input, Outbox, Output, Ticket, Transport, Trouble},
+    relay::{ConnectionId, Input, Outbox, Output, Space, Ticket, Transport, Trouble},
     time::{Instant, Now},
 };
 
@@ -293,7 +293,9 @@ fn words_before_a_failed_send_are_heard() {
             steps.send(()).unwrap();
         }
         // The test asks for this when the client has gone: the send draws a reset.
-        (Input::Crowded(_), Some(connection)) => out.push(send(connection, "354", true)),
+        (Input::Space(Space { free: 1 }), Some(connection)) => {
+            out.push(send(connection, "354", true))
+        }
         (Input::Sent { .. }, _) => steps.send(()).unwrap(),
         // And then for this: the send fails while the read succeeds.
         (Input::Drain, Some(connection)) => {
@@ -308,7 +310,7 @@ fn words_before_a_failed_send_are_heard() {
     client.write_all(b"552 no").unwrap();
     step.recv_timeout(PATIENCE).unwrap();
     drop(client);
-    running.mesh.post(0, [Input::Crowded(true)]);
+    running.mesh.post(0, [Input::Space(Space { free: 1 })]);
     step.recv_timeout(PATIENCE).unwrap();
     running.mesh.post(0, [Input::Drain]);
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), Ok(Bytes::from_static(b"552 no")));
@@ -502,7 +504,7 @@ fn wakes_when_wanted() {
                 }
                 wanted.retain(|at| *at > now.instant);
             }
-            Input::Crowded(_) => {
+            Input::Space(Space { free: 1 }) => {
                 // Later first, so that the second moves the alarm earlier.
                 wanted.push(now.instant + Duration::from_millis(60));
             }
@@ -512,7 +514,7 @@ fn wakes_when_wanted() {
         wanted.iter().min().copied()
     });
     assert_eq!(wakes.recv_timeout(PATIENCE).unwrap(), 0, "the first, at start");
-    running.mesh.post(0, [Input::Crowded(true), Input::Drain]);
+    running.mesh.post(0, [Input::Space(Space { free: 1 }), Input::Drain]);
     assert_eq!(wakes.recv_timeout(PATIENCE).unwrap(), 1);
     assert_eq!(wakes.recv_timeout(PATIENCE).unwrap(), 1);
 }

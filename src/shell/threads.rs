@@ -42,15 +42,19 @@ pub fn spawn(
 
 const NAME: &str = "ring-";
 
-/// Makes a panic on a core's thread end the process: half a house must not go on. What is on
+/// The threads without which nothing goes on.
+const VITAL: [&str; 3] = [NAME, "store", "load"];
+
+/// Makes a panic on a vital thread end the process: half a house must not go on. What is on
 /// disk is the truth, and the next start goes on from there.
 pub fn die_of_panics() {
     let told = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         told(panic);
-        if thread::current().name().is_some_and(|name| name.starts_with(NAME)) {
+        let vital = |name: &str| VITAL.iter().any(|vital| name.starts_with(vital));
+        if thread::current().name().is_some_and(vital) {
             eprintln!(
-                "ringmail: a core failed, which is a bug: please report the lines above; all \
+                "ringmail: a thread failed, which is a bug: please report the lines above; all \
                  acknowledged mail is on disk, start again"
             );
             process::exit(1);
@@ -69,13 +73,23 @@ pub fn raise_descriptors() -> usize {
     current.and_then(|current| usize::try_from(current).ok()).unwrap_or(usize::MAX)
 }
 
-/// Inbound connections of one core, where the process may have `descriptors`: outbound ones get
-/// what they may need at most, but not more than half.
-pub fn inbound_max(descriptors: usize, cores: u16) -> usize {
+/// What one core may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connections {
+    pub inbound: usize,
+    pub outbound: usize,
+}
+
+/// The connections of one core, where the process may have `descriptors`: outbound ones get what
+/// they may need at most, but not more than half.
+pub fn connections(descriptors: usize, cores: u16) -> Connections {
     let cores = usize::from(cores);
     let usable = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
     let outbound = (usable / 2).min(cores * OUTBOUND_PER_CORE_MAX);
-    ((usable - outbound) / cores).clamp(1, INBOUND_PER_CORE_MAX)
+    Connections {
+        inbound: ((usable - outbound) / cores).clamp(1, INBOUND_PER_CORE_MAX),
+        outbound: (outbound / cores).max(1),
+    }
 }
 
 #[cfg(test)]
@@ -84,10 +98,14 @@ mod tests {
 
     #[test]
     fn descriptors_are_shared_out() {
-        for (descriptors, cores, want) in
-            [(1024, 2, 224), (20_000, 2, 5840), (1 << 20, 4, INBOUND_PER_CORE_MAX), (64, 8, 1)]
-        {
-            assert_eq!(inbound_max(descriptors, cores), want, "{descriptors}, {cores}");
+        for (descriptors, cores, want) in [
+            (1024, 2, (224, 224)),
+            (20_000, 2, (5840, 4096)),
+            (64, 8, (1, 1)),
+            (1 << 20, 4, (INBOUND_PER_CORE_MAX, 4096)),
+        ] {
+            let share = connections(descriptors, cores);
+            assert_eq!((share.inbound, share.outbound), want, "{descriptors}, {cores}");
         }
     }
 

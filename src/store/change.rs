@@ -191,6 +191,8 @@ impl Settle {
     fn rows<R: Rows>(&self, rows: &mut R) -> Result<(), R::Error> {
         rows.delete(Table::Due, &key::due(&self.was, self.parcel))?;
         match &self.left {
+            // One that has left already must not come back without its message.
+            Some(_) if !rows.any_prefix(Table::Parcel, &key::parcel(self.parcel))? => {}
             Some(parcel) => put_parcel(rows, parcel)?,
             None => self.leave(rows)?,
         }

@@ -53,7 +53,8 @@ pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenErro
     let failed = |source| OpenError::Lmdb { path: dir.clone(), source };
     let tables = open_tables(&dir, options, lock).map_err(failed)?;
     // The files are new, perhaps: their names must be on the disk before the first 250.
-    for folder in [&dir, data_dir] {
+    let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for folder in [&dir, data_dir, parent.unwrap_or(Path::new("."))] {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|source| OpenError::Folder { path: folder.into(), source })?;
     }

@@ -1,0 +1,234 @@
+//! The relay as a whole, driven by inputs: what one part promises another.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::{ConnectionId, Input, Options, Outbox, Output, Relay, Setup, Space, Ticket, Trouble};
+use crate::{
+    config::{Config, Machine},
+    limits::SPOOL_THRESHOLD,
+    mail::QueueId,
+    queue::shaping::Shape,
+    random::Random,
+    store::{Change, StoreError},
+    time::{Duration, Instant, Now, Wall},
+};
+
+const CLIENT: ConnectionId = ConnectionId { slot: 0, generation: 0 };
+
+struct Bench {
+    relay: Relay,
+    now: Now,
+    said: String,
+    stores: Vec<(Ticket, Change)>,
+    connects: Vec<Ticket>,
+    connections: u32,
+}
+
+fn options(more: &str) -> Options {
+    let text =
+        format!("hostname = \"mx.example.org\"\n[smtp]\nmessage_size_max = \"10MiB\"\n{more}\n");
+    let machine = Machine { hostname: String::new(), resolv_conf: String::new() };
+    Options::of(&Config::parse(&text, "test", &machine).unwrap_or_else(|e| panic!("{e}")))
+}
+
+impl Bench {
+    fn new(more: &str, outbound_max: usize) -> Self {
+        let relay = Relay::new(Setup {
+            options: options(more).into(),
+            core: 0,
+            cores: 1,
+            random: Random::from_seed([5; 32]),
+            highest_id: QueueId::MIN,
+            inbound_max: 100,
+            outbound_max,
+        });
+        let now =
+            Now { instant: Instant::from_micros(0), wall: Wall::from_millis(1_800_000_000_000) };
+        let mut bench = Bench {
+            relay,
+            now,
+            said: String::new(),
+            stores: Vec::new(),
+            connects: Vec::new(),
+            connections: 1,
+        };
+        bench.give(Input::Wake);
+        bench.give(Input::Space(Space { free: 1 << 40 }));
+        let remote: SocketAddr = "127.0.0.1:4000".parse().unwrap();
+        bench.give(Input::Accepted { connection: CLIENT, listener: 0, remote, of_client: 1 });
+        bench
+    }
+
+    fn give(&mut self, input: Input) {
+        let mut out = Outbox::new();
+        self.relay.handle(self.now, input, &mut out);
+        for output in out {
+            match output {
+                Output::Send { connection: CLIENT, pieces, .. } => {
+                    let text: Vec<u8> = pieces.concat();
+                    self.said.push_str(&String::from_utf8_lossy(&text));
+                }
+                Output::Store { ticket, change } => self.stores.push((ticket, change)),
+                Output::Connect { ticket, .. } => self.connects.push(ticket),
+                _ => {}
+            }
+        }
+    }
+
+    fn client(&mut self, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.give(Input::Received { connection: CLIENT, bytes });
+    }
+
+    fn mail(&mut self, to: &str, octets: usize) {
+        self.client(&format!("MAIL FROM:<a@b.example>\r\nRCPT TO:<{to}>\r\nDATA\r\n"));
+        let line = format!("{}\r\n", "x".repeat(998));
+        self.client(&format!("{}.\r\n", line.repeat(octets / line.len())));
+    }
+
+    /// Answers every change so far, in order.
+    fn stored(&mut self, result: impl Fn(&Change) -> Result<(), StoreError>) {
+        for (ticket, change) in std::mem::take(&mut self.stores) {
+            let result = result(&change);
+            self.give(Input::Stored { ticket, result });
+        }
+    }
+
+    /// A next hop lets us in, and says this.
+    fn answer(&mut self, ticket: Ticket, text: &'static str) -> ConnectionId {
+        let connection = ConnectionId { slot: self.connections, generation: 0 };
+        self.connections += 1;
+        self.give(Input::Connected { ticket, result: Ok(connection) });
+        self.give(Input::Received { connection, bytes: Bytes::from_static(text.as_bytes()) });
+        connection
+    }
+
+    fn settles(&self) -> usize {
+        self.stores.iter().filter(|(_, change)| matches!(change, Change::Settle(_))).count()
+    }
+}
+
+const ROUTE: &str = "[[route]]\ndomain = \"*\"\nhosts = [\"127.0.0.1:2526\"]";
+
+#[test]
+fn a_commit_waits_for_its_parts_and_fails_with_them() {
+    for (part, reply) in [(Ok(()), "250 2.0.0"), (Err(StoreError::Full), "452 4.3.1")] {
+        let mut bench = Bench::new(ROUTE, 100);
+        bench.client("EHLO c\r\n");
+        bench.mail("c@d.example", SPOOL_THRESHOLD + 100_000);
+        assert_eq!(bench.stores.len(), 1, "a part, and no commit behind it yet");
+        assert!(matches!(bench.stores[0].1, Change::Spool { .. }));
+        bench.stored(|_| part);
+        match part {
+            Ok(()) => assert!(matches!(bench.stores[0].1, Change::Accept(_))),
+            Err(_) => assert!(matches!(bench.stores[0].1, Change::Abandon { .. })),
+        }
+        bench.stored(|_| Ok(()));
+        let last = bench.said.lines().last().unwrap();
+        assert!(last.starts_with(reply), "{last}");
+    }
+}
+
+#[test]
+fn a_next_hop_that_turns_everybody_away_is_left_alone() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\n");
+    for _ in 0..5 {
+        bench.mail("c@d.example", 3000);
+        bench.stored(|_| Ok(()));
+    }
+    let mut dialed = 0;
+    while !bench.connects.is_empty() {
+        // One is turned away while the others are still under way.
+        let ticket = bench.connects.remove(0);
+        bench.answer(ticket, "421 4.3.2 not now\r\n");
+        dialed += 1;
+        assert!(dialed <= 5, "dialed again and again");
+    }
+    assert_eq!(bench.settles(), 5, "all are put off");
+}
+
+#[test]
+fn a_host_that_never_takes_the_mail_does_not_outweigh_one_that_may() {
+    let route = "[[route]]\ndomain = \"*\"\nhosts = [\"127.0.0.1:1\", \"127.0.0.1:2\"]";
+    let mut bench = Bench::new(route, 100);
+    bench.client("EHLO c\r\n");
+    bench.mail("c@d.example", 3000);
+    bench.stored(|_| Ok(()));
+    let first = bench.connects.remove(0);
+    bench.give(Input::Connected { ticket: first, result: Err(Trouble::Refused) });
+    let second = bench.connects.remove(0);
+    bench.answer(second, "554 5.7.1 no mail here\r\n");
+    let Some((_, Change::Settle(settle))) = bench.stores.pop() else { panic!("not settled") };
+    assert!(settle.left.is_some(), "it waits for the first host");
+    assert!(settle.report.is_none());
+}
+
+#[test]
+fn destinations_beyond_the_most_connections_get_their_turn() {
+    let routes: Vec<String> = (1..=9)
+        .map(|n| format!("[[route]]\ndomain = \"d{n}.example\"\nhosts = [\"127.0.0.{n}:25\"]"))
+        .collect();
+    let mut bench = Bench::new(&routes.join("\n"), 2);
+    bench.client("EHLO c\r\n");
+    for n in 1..=9 {
+        bench.mail(&format!("c@d{n}.example"), 3000);
+        bench.stored(|_| Ok(()));
+    }
+    let mut refused = 0;
+    while let Some(ticket) = bench.connects.pop() {
+        assert!(bench.connects.len() < 2);
+        refused += 1;
+        bench.give(Input::Connected { ticket, result: Err(Trouble::Refused) });
+    }
+    assert_eq!(refused, 9);
+    assert_eq!(bench.settles(), 9);
+}
+
+#[test]
+fn a_shortage_of_descriptors_is_not_the_hosts_fault() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\n");
+    bench.mail("c@d.example", 3000);
+    bench.stored(|_| Ok(()));
+    let ticket = bench.connects.remove(0);
+    bench.give(Input::Connected { ticket, result: Err(Trouble::Descriptors) });
+    assert_eq!((bench.settles(), bench.connects.len()), (0, 0));
+    let wake = bench.relay.next_wake().unwrap();
+    bench.now.instant = wake;
+    bench.give(Input::Wake);
+    assert_eq!(bench.connects.len(), 1, "it dials again");
+}
+
+#[test]
+fn a_client_that_drips_a_command_gains_no_time() {
+    let mut bench = Bench::new(ROUTE, 100);
+    let deadline = Duration::from_secs(300);
+    bench.client("EHLO c\r\n");
+    for _ in 0..4 {
+        bench.now.instant = bench.now.instant + deadline / 4;
+        bench.client("N");
+        bench.give(Input::Wake);
+    }
+    let last = bench.said.lines().last().unwrap();
+    assert!(last.starts_with("421 4.4.2"), "{last}");
+}
+
+#[test]
+fn a_route_stays_on_the_core_that_accepted_and_its_shares_sum_up() {
+    for cores in [1u16, 2, 3, 8] {
+        for port in 2500..2520 {
+            let options =
+                options(&format!("[[route]]\ndomain = \"*\"\nhosts = [\"127.0.0.1:{port}\"]"));
+            let hop = crate::dns::NextHop::Route(0);
+            let mut connections = 0;
+            for core in 0..cores {
+                assert_eq!(options.home(&hop, core, cores).core(cores), core, "{port}");
+                connections += options.shape(&hop, core, cores).connections_max;
+            }
+            assert_eq!(connections, Shape::default().connections_max);
+        }
+    }
+}
