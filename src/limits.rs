@@ -323,6 +323,12 @@ pub const WAKE_MIN: Duration = Duration::from_millis(1);
 /// How often the main thread looks whether the store still works.
 pub const SUPERVISE: Duration = Duration::from_millis(500);
 
+/// Octets of log lines written at once.
+pub const LOG_PART: usize = 64 * 1024;
+
+/// How long the end of the process waits for whoever reads the log.
+pub const LOG_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Inputs that may wait for one core from other threads.
 pub const INBOX_MAX: usize = 32 * 1024;
 

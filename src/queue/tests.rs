@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Admission, Place, Queued, Schedule, shaping::Shape};
 use crate::{
-    limits::{FRESH_LEASE, PAGE_PARCELS, WINDOW_PER_DESTINATION},
+    limits::{FRESH_LEASE, PAGE_PARCELS, WINDOW_MAX, WINDOW_PER_DESTINATION},
     mail::{
         Address, Class, DestinationKey, Due, Envelope, Message, Parcel, ParcelId, QueueId,
         Recipient, Wire,
@@ -216,6 +216,33 @@ fn a_fresh_parcel_without_room_is_found_after_its_lease() {
     assert_eq!(world.read_pages(), 1);
     assert!(world.attempt().is_some());
     assert_eq!(attempted, WINDOW_PER_DESTINATION);
+}
+
+#[test]
+fn pages_wait_for_settlements_to_be_stored() {
+    let mut world = World::new();
+    for number in 0..2 * WINDOW_MAX as u64 {
+        world.disk.put(parcel(number, Class::Deferred, START));
+    }
+    world.now = START + Duration::from_secs(1);
+    world.look();
+    // A next hop that is down: every parcel is taken at once, and no settlement is stored.
+    let mut under_way = Vec::new();
+    loop {
+        let read = world.read_pages();
+        while let Some(queued) = world.attempt() {
+            under_way.push(queued);
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    assert!(under_way.len() <= WINDOW_MAX, "{} in memory", under_way.len());
+    assert!(under_way.len() > WINDOW_MAX / 2);
+    for queued in under_way {
+        world.settle(queued, None);
+    }
+    assert!(world.read_pages() > 0, "and then they go on");
 }
 
 #[test]

@@ -101,28 +101,27 @@ impl Relay {
         let arrived = parcel.message.arrived;
         let expired = self.options.retry.expired(arrived, turn.now.wall);
         let warn = !parcel.warned && self.options.retry.warn_due(arrived, turn.now.wall);
-        let heard = parcel.message.envelope.reverse_path.is_some();
+        let sender = parcel.message.envelope.reverse_path.as_ref();
         let decide = |(recipient, verdict): (&Recipient, &Verdict)| {
-            let notify = recipient.notify;
+            let wants = |kind| report::wants_report(sender, recipient.notify, kind);
             let (status, action) = match verdict.outcome {
                 Outcome::Delivered => {
                     // RFC 3461 §6.2.4: the next hop will not tell the sender, so we do.
-                    let relayed = notify.on_success() && !attempted.dsn_passed;
+                    let relayed = wants(Kind::Delivered) && !attempted.dsn_passed;
                     (AttemptStatus::Sent, relayed.then_some(Action::Relayed))
                 }
                 Outcome::Failed => {
-                    (AttemptStatus::Bounced, notify.on_failure().then_some(Action::Failed))
+                    (AttemptStatus::Bounced, wants(Kind::Failed).then_some(Action::Failed))
                 }
                 Outcome::Deferred if expired => {
-                    (AttemptStatus::Expired, notify.on_failure().then_some(Action::Failed))
+                    (AttemptStatus::Expired, wants(Kind::Failed).then_some(Action::Failed))
                 }
                 Outcome::Deferred => {
-                    let delayed = warn && notify.on_delay();
+                    let delayed = warn && wants(Kind::Delayed);
                     (AttemptStatus::Deferred, delayed.then_some(Action::Delayed))
                 }
             };
-            // RFC 5321 §4.5.5: nothing is ever sent back for a null reverse-path.
-            Decision { verdict: verdict.clone(), status, action: action.filter(|_| heard) }
+            Decision { verdict: verdict.clone(), status, action }
         };
         parcel.recipients.iter().zip(&attempted.verdicts).map(decide).collect()
     }

@@ -28,10 +28,8 @@ pub enum Kind {
 pub enum Action {
     Failed,
     Delayed,
-    Delivered,
     /// Handed to a server that does not offer DSN: nothing more will be heard of it.
     Relayed,
-    Expanded,
 }
 
 /// One recipient the report is about.

@@ -58,9 +58,7 @@ fn action_name(action: Action) -> &'static str {
     match action {
         Action::Failed => "failed",
         Action::Delayed => "delayed",
-        Action::Delivered => "delivered",
         Action::Relayed => "relayed",
-        Action::Expanded => "expanded",
     }
 }
 

@@ -76,7 +76,7 @@ impl Tables {
             heed::Error::Io(error) => match Errno::from_io_error(error) {
                 Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => true,
                 // LMDB takes a write that the full disk cut short for EIO.
-                Some(Errno::IO) => self.disk_free() < SPACE_FLOOR_MIN,
+                Some(Errno::IO) => self.disk_free() < SPACE_FLOOR_MIN || !self.disk_takes_more(),
                 _ => false,
             },
             _ => false,
@@ -93,6 +93,17 @@ impl Tables {
 
     fn database(&self, table: Table) -> &Database<'static, Octets, Octets> {
         &self.databases[table as usize]
+    }
+
+    /// A quota shows only when something is written.
+    fn disk_takes_more(&self) -> bool {
+        let scratch = self.dir.join("scratch");
+        let written = std::fs::write(&scratch, [0; 64 * 1024]);
+        // Another start overwrites what is left here.
+        let _ = std::fs::remove_file(&scratch);
+        let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];
+        let why = written.err().and_then(|error| Errno::from_io_error(&error));
+        why.is_none_or(|why| !full.contains(&why))
     }
 
     fn disk_free(&self) -> u64 {

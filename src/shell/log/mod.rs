@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -16,7 +17,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use super::clock;
 use crate::{
     config::{self, Format, Level},
-    limits::{LOG_GATHER, LOG_QUEUE},
+    limits::{LOG_GATHER, LOG_PART, LOG_PATIENCE, LOG_QUEUE},
     relay::Event,
     time::Wall,
 };
@@ -76,11 +77,14 @@ impl Log {
 }
 
 impl Writer {
-    /// Writes what is queued, then ends the thread.
+    /// Writes what is queued, if that can be had within `LOG_PATIENCE`.
     pub fn finish(self) {
-        // Fails only when the thread is gone, and with it whom to tell.
-        if self.queue.send(Entry::Finish).is_ok() {
-            let _ = self.thread.join();
+        let deadline = Instant::now() + LOG_PATIENCE;
+        // Whoever reads the log may have stopped reading: that must not keep us from the end.
+        if self.queue.send_deadline(Entry::Finish, deadline).is_ok() {
+            while !self.thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(LOG_GATHER);
+            }
         }
     }
 }
@@ -100,7 +104,7 @@ fn write_all(queue: &Receiver<Entry>, dropped: &AtomicU64, format: Format, mut s
                 Entry::Event(wall, event) => line::write(&mut text, wall, &event, format),
                 Entry::Finish => finished = true,
             }
-            if text.len() >= PART {
+            if text.len() >= LOG_PART {
                 write_out(&mut sink, &mut text);
             }
             entry = queue.try_recv().ok();
@@ -116,9 +120,6 @@ fn write_all(queue: &Receiver<Entry>, dropped: &AtomicU64, format: Format, mut s
         }
     }
 }
-
-/// Octets of lines gathered before they are written.
-const PART: usize = 64 * 1024;
 
 /// A log that cannot be written must not stop the mail.
 fn write_out(sink: &mut impl Write, text: &mut Vec<u8>) {
