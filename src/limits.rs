@@ -56,8 +56,9 @@ pub const REPLY_BACKLOG_MAX: usize = 64 * 1024;
 /// Octets of replies after which the kernel is asked to tell when they are with it.
 pub const SENT_REPORT_EVERY: usize = 4096;
 
-/// Octets of the header section searched for `Received:` and `Message-ID:`.
-pub const HEADER_SCAN_MAX: usize = 256 * 1024;
+/// Octets of a BDAT chunk that is too big that are read to keep the session; a chunk beyond
+/// that ends it.
+pub const CHUNK_SKIP_MAX: u64 = 1024 * 1024;
 
 /// A `Message-ID` longer than this is cut in the log.
 pub const MESSAGE_ID_KEPT: usize = 256;
@@ -83,8 +84,9 @@ pub const SPOOL_THRESHOLD: usize = 512 * 1024;
 /// Octets of one message on their way to the disk before its sender is made to wait.
 pub const SPOOL_IN_FLIGHT_MAX: usize = 2 * SPOOL_THRESHOLD;
 
-/// Memory for bodies, over all cores: received and not yet committed, or kept for delivery.
-pub const BODY_MEMORY_MAX: usize = 256 * 1024 * 1024;
+/// Memory for bodies, over all cores: received and not yet committed, or kept for delivery. A
+/// second or two of heavy traffic; what stays longer is read from disk when its turn comes.
+pub const BODY_MEMORY_MAX: usize = 64 * 1024 * 1024;
 
 /// A body is read from disk for delivery in parts of this size.
 pub const LOAD_BODY_MAX: usize = 256 * 1024;

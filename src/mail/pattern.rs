@@ -24,11 +24,20 @@ pub enum DomainPattern {
 pub enum PatternError {
     #[error("expected a network like 192.0.2.0/24 or 2001:db8::/32")]
     Network,
+    #[error("the address has bits set behind the prefix; write the network's first address")]
+    HostBits,
     #[error("expected a domain like example.org, *.example.org or *")]
     Domain,
 }
 
 impl Network {
+    fn first(&self) -> IpAddr {
+        match self.address {
+            IpAddr::V4(ip) => IpAddr::from(masked(ip.octets(), self.prefix)),
+            IpAddr::V6(ip) => IpAddr::from(masked(ip.octets(), self.prefix)),
+        }
+    }
+
     pub fn contains(&self, ip: IpAddr) -> bool {
         // A client that came over IPv4 to a socket of both families is an IPv4 client.
         match (self.address, ip.to_canonical()) {
@@ -41,6 +50,15 @@ impl Network {
             _ => false,
         }
     }
+}
+
+/// `octets` with every bit behind the prefix cleared.
+fn masked<const N: usize>(mut octets: [u8; N], prefix: u8) -> [u8; N] {
+    for (index, octet) in octets.iter_mut().enumerate() {
+        let kept = usize::from(prefix).saturating_sub(8 * index).min(8);
+        *octet &= !(0xffu16 >> kept) as u8;
+    }
+    octets
 }
 
 fn same_prefix<const N: usize>(a: [u8; N], b: [u8; N], prefix: u8) -> bool {
@@ -64,7 +82,9 @@ impl FromStr for Network {
             }
             None => longest,
         };
-        Ok(Self { address, prefix })
+        let network = Self { address, prefix };
+        // Bits behind the prefix are a slip, and this one would open a relay.
+        if network.first() == address { Ok(network) } else { Err(PatternError::HostBits) }
     }
 }
 
@@ -137,6 +157,9 @@ mod tests {
         }
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/", "localhost"] {
             assert_eq!(bad.parse::<Network>(), Err(PatternError::Network), "{bad}");
+        }
+        for slip in ["10.1.2.3/8", "192.0.2.129/25", "2001:db8:8000::/32"] {
+            assert_eq!(slip.parse::<Network>(), Err(PatternError::HostBits), "{slip}");
         }
     }
 

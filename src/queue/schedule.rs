@@ -21,7 +21,7 @@ use super::{
 use crate::{
     limits::{FRESH_LEASE, PAGE_PARCELS, WINDOW_MAX},
     mail::{Class, DestinationKey, Due, Parcel, ParcelId},
-    time::{Instant, Wall},
+    time::{Duration, Instant, Wall},
 };
 
 /// A destination's place in the schedule, valid while the destination has parcels in memory or
@@ -61,6 +61,8 @@ pub struct Schedule<H, C> {
     agenda: Agenda,
     /// Pages being read.
     pages: usize,
+    /// Fresh parcels from before that were handed to nobody who lives.
+    started: Wall,
 }
 
 #[derive(Debug, Default)]
@@ -94,11 +96,17 @@ impl<H: Clone + Eq + Hash, C> Default for Schedule<H, C> {
             shelves: HashMap::new(),
             agenda: Agenda::default(),
             pages: 0,
+            started: Wall::MAX,
         }
     }
 }
 
 impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
+    /// Tells when this process began to accept mail.
+    pub fn start(&mut self, now: Wall) {
+        self.started = now;
+    }
+
     /// The place of a next hop; `shape` is asked for when it is new.
     pub fn place(&mut self, hop: &H, shape: impl FnOnce() -> Shape) -> Place {
         if let Some(place) = self.places.get(hop) {
@@ -239,7 +247,8 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
             let side = &mut shelf.sides[class as usize];
             side.noted = None;
             let until = match class {
-                Class::Fresh => now - FRESH_LEASE,
+                // The lease is over, or never was.
+                Class::Fresh => (now - FRESH_LEASE).max(self.started - Duration::from_millis(1)),
                 Class::Deferred => now,
             };
             return Some(Wanted { destination: key, class, after: side.cursor, until, place });
@@ -295,15 +304,20 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
     fn note(&mut self, due: Due) {
         // A fresh parcel belongs to the memory it was handed to until its lease is over.
         let at = match due.class {
-            Class::Fresh => due.at + FRESH_LEASE,
-            Class::Deferred => due.at,
+            Class::Fresh if due.at >= self.started => due.at + FRESH_LEASE,
+            Class::Fresh | Class::Deferred => due.at,
         };
-        let shelf = self.shelves.entry(due.destination).or_default();
-        let side = &mut shelf.sides[due.class as usize];
+        self.note_at(at, due.destination, due.class);
+    }
+
+    /// Remembers that a page of this shelf is to be read.
+    fn note_at(&mut self, at: Wall, destination: DestinationKey, class: Class) {
+        let shelf = self.shelves.entry(destination).or_default();
+        let side = &mut shelf.sides[class as usize];
         match side.noted {
             Some(earlier) if earlier <= at => return,
             Some(later) if !side.blocked => {
-                self.agenda.remove(later, due.destination, due.class);
+                self.agenda.remove(later, destination, class);
             }
             _ => {}
         }
@@ -311,7 +325,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         if side.blocked {
             return;
         }
-        let forgotten = self.agenda.insert(at, due.destination, due.class);
+        let forgotten = self.agenda.insert(at, destination, class);
         if let Some((key, class)) = forgotten {
             if let Some(shelf) = self.shelves.get_mut(&key) {
                 shelf.sides[class as usize].noted = None;
@@ -349,11 +363,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
             && let Some(at) = side.noted
         {
             side.noted = None;
-            let at = match class {
-                Class::Fresh => at - FRESH_LEASE,
-                Class::Deferred => at,
-            };
-            self.note(Due { destination: key, class, at });
+            self.note_at(at, key, class);
         }
     }
 

@@ -91,6 +91,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut schedule = Schedule::default();
+        schedule.start(START);
         let place = schedule.place(&0, Shape::default);
         World { schedule, place, disk: Disk::default(), now: START, attempts: BTreeMap::new() }
     }
@@ -263,6 +264,17 @@ fn what_a_page_brought_in_vain_is_brought_again() {
     assert!(world.attempt().is_none(), "there was no room for it");
     assert_eq!(world.read_pages(), 1);
     assert!(world.attempt().is_some());
+}
+
+#[test]
+fn what_an_earlier_process_left_has_no_lease() {
+    let mut world = World::new();
+    world.disk.put(parcel(1, Class::Fresh, START - Duration::from_millis(5)));
+    world.disk.put(parcel(2, Class::Fresh, START + Duration::from_millis(5)));
+    world.now = START + Duration::from_secs(1);
+    world.look();
+    assert_eq!(world.read_pages(), 1);
+    assert_eq!(world.attempt().unwrap().parcel.message.id.as_u64(), 1);
 }
 
 proptest! {

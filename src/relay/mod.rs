@@ -145,6 +145,9 @@ impl Relay {
 
     /// Takes one input; leaves in `out` what is to be done about it.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        if self.last == Now::default() {
+            self.schedule.start(now.wall);
+        }
         self.last = now;
         let mut turn = Turn { now, out };
         self.take(&mut turn, input);

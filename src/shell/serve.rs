@@ -170,7 +170,8 @@ impl House {
         for core in 0..self.cores.len() {
             self.mesh.post(core as u16, [Input::Drain]);
         }
-        wait(Some(drain.deadline)).map(drop)
+        // The deadline bounds all of it, what was waited for the balancer included.
+        wait(Some(drain.deadline.saturating_sub(grace))).map(drop)
     }
 
     /// Waits for `time` at most, and until `left` cores have drained.

@@ -52,6 +52,15 @@ pub fn verb(line: &[u8]) -> &'static str {
     VERBS.into_iter().find(|v| v.as_bytes().eq_ignore_ascii_case(word)).unwrap_or("UNKNOWN")
 }
 
+/// A web client speaks: a page in somebody's browser may have been made to send mail.
+pub fn is_http(line: &[u8]) -> bool {
+    const METHODS: [&[u8]; 7] =
+        [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"PATCH "];
+    METHODS.iter().any(|method| {
+        line.get(..method.len()).is_some_and(|word| word.eq_ignore_ascii_case(method))
+    })
+}
+
 /// Parses a line without its CRLF.
 pub fn parse(line: &[u8]) -> Result<Command, Reply> {
     if memchr(0, line).is_some() {

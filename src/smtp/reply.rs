@@ -32,8 +32,12 @@ pub const STORE_FULL: Reply = Reply("452 4.3.1 Insufficient storage; try again l
 pub const TOO_MANY_RECIPIENTS: Reply =
     Reply("452 4.5.3 Too many recipients; send the rest separately");
 
+pub const NO_ROUTING: Reply =
+    Reply("550 5.7.1 Relaying denied: routing in the local part (@, % or !) is not for strangers");
+
 pub const UNKNOWN_COMMAND: Reply = Reply("500 5.5.1 Command not recognized; try HELP");
 pub const BARE_NEWLINE: Reply = Reply("500 5.5.2 Only CRLF ends a line; closing");
+pub const NOT_HTTP: Reply = Reply("500 5.5.1 This is SMTP, not HTTP; closing");
 pub const NUL: Reply = Reply("500 5.5.2 A command holds no NUL");
 pub const LINE_TOO_LONG: Reply = Reply("500 5.5.6 Command line too long");
 pub const SYNTAX_HELLO: Reply = Reply("501 5.5.4 Syntax: EHLO or HELO, then your host name");

@@ -31,7 +31,7 @@ use super::{
     reply::{self, Reply},
 };
 use crate::{
-    limits::{COMMAND_ROOM, IDLE_COMMANDS_MAX},
+    limits::{CHUNK_SKIP_MAX, COMMAND_ROOM, IDLE_COMMANDS_MAX},
     mail::QueueId,
     time::Duration,
 };
@@ -178,7 +178,10 @@ impl Session {
         let Some(peer) = self.peer_mut() else {
             return self;
         };
-        let parse = |line: &[u8]| command::parse(line).map_err(|r| (command::verb(line), r));
+        let parse = |line: &[u8]| match command::is_http(line) {
+            true => Err(("UNKNOWN", reply::NOT_HTTP)),
+            false => command::parse(line).map_err(|refusal| (command::verb(line), refusal)),
+        };
         let (verb, refusal) = match peer.lines.next(rest, parse) {
             None => return self,
             Some(Ok(Ok(command))) => return self.obey(command, rest, cx, steps),
@@ -187,9 +190,9 @@ impl Session {
             Some(Err(LineError::BareNewline)) => ("UNKNOWN", reply::BARE_NEWLINE),
         };
         self.reject(verb, refusal, None, steps);
-        // Behind these two nobody knows where the next command begins: going on would read a
-        // body, or what another server took for one, as commands.
-        if refusal == reply::BARE_NEWLINE || refusal == reply::SYNTAX_BDAT {
+        // Behind these nobody knows where the next command begins: going on would read a body, or
+        // what another server took for one, as commands.
+        if matches!(refusal, reply::BARE_NEWLINE | reply::SYNTAX_BDAT | reply::NOT_HTTP) {
             self.abandon(steps);
             steps.effects.push(Effect::Close);
             return Session::Closed;
@@ -235,6 +238,15 @@ impl Session {
             }
             // RFC 3030 §2: DATA and BDAT do not mix in one transaction.
             (Command::Data, session) => session.rejected("DATA", reply::CHUNKS_OPEN, steps),
+            // Octets that could only be thrown away, and too many of them to wait for.
+            (Command::Bdat { size, .. }, session)
+                if size > cx.options.message_size_max.saturating_add(CHUNK_SKIP_MAX) =>
+            {
+                self = session.rejected("BDAT", reply::TOO_BIG, steps);
+                self.abandon(steps);
+                steps.effects.push(Effect::Close);
+                Session::Closed
+            }
             (Command::Bdat { size, last }, session) => {
                 let chunk = Chunk { left: size, last };
                 match session.begin_chunk(chunk, cx, steps) {

@@ -49,8 +49,8 @@ impl Options {
     /// The recipient as it goes on from here, or why not. (`admit_client` let nobody but our own
     /// users come this far on a submission listener.)
     ///
-    /// Only the domain decides, and only the one behind the last `@`: a local part with `%`, `!`
-    /// or a quoted `@` is a local part and leads nowhere else.
+    /// Only the domain behind the last `@` decides where mail goes. A local part with `%`, `!` or
+    /// a quoted `@` leads nowhere else here, and strangers may not hand one on.
     pub fn admit_recipient(
         &self,
         client: IpAddr,
@@ -63,10 +63,15 @@ impl Options {
             return self.local_recipient(recipient, &domain.to_string());
         }
         let relayed = || self.relay_domains.iter().any(|pattern| pattern.matches(&domain));
-        if self.may_relay(client) || relayed() {
+        if self.may_relay(client) {
             Ok(recipient)
-        } else {
+        } else if !relayed() {
             Err(reply::RELAYING_DENIED)
+        } else if recipient.address.local_part().contains(['@', '%', '!']) {
+            // The server behind us trusts us, and may take such a local part for a route.
+            Err(reply::NO_ROUTING)
+        } else {
+            Ok(recipient)
         }
     }
 
