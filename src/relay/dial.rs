@@ -132,6 +132,10 @@ impl Relay {
                 dial.refused(not_connected(&host, trouble), None);
                 self.dial_next(turn, dial);
             }
+            Ok(id) if self.draining => {
+                self.schedule.destination(dial.place).dialing -= 1;
+                turn.out.push(Output::Abort { connection: id });
+            }
             Ok(id) => {
                 let outbound = Box::new(Outbound::new(dial, &host));
                 self.connections.insert(id, Peer::Outbound(outbound));
@@ -221,6 +225,7 @@ fn no_host() -> Verdict {
 
 /// Postfix's words: operators and their tools know them.
 fn not_connected(host: &Host, trouble: Trouble) -> Verdict {
-    let text = format!("connect to {}[{}]: {trouble}", host.name, host.address);
+    let (ip, port) = (host.address.ip(), host.address.port());
+    let text = format!("connect to {}[{ip}]:{port}: {trouble}", host.name);
     Verdict::own(Outcome::Deferred, Status::new(4, 4, 1), text)
 }

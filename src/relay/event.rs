@@ -23,10 +23,14 @@ pub enum Event {
         from: Option<Bytes>,
         to: Option<Bytes>,
     },
+    /// A client went away in the middle of a transaction, or kept us waiting for too long:
+    /// `lost connection after DATA from …`.
+    Lost { client: SocketAddr, after: &'static str, timed_out: bool },
     /// A message is on stable storage.
     Accepted {
         id: QueueId,
-        client: SocketAddr,
+        /// `None`: a report of our own.
+        client: Option<SocketAddr>,
         from: Option<Address>,
         /// Empty when the message has none.
         message_id: Bytes,
@@ -40,6 +44,8 @@ pub enum Event {
     /// The message has left the queue.
     Removed { id: QueueId },
     /// A sentence for the operator.
+    Notice(String),
+    /// The same, where something is wrong.
     Warning(String),
 }
 

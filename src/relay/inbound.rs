@@ -58,7 +58,7 @@ impl Relay {
         if full || of_client > self.options.server.connections_per_client_max {
             let reply =
                 if full { reply::TOO_MANY_CONNECTIONS } else { reply::TOO_MANY_FROM_CLIENT };
-            return turn_away(turn, id, reply);
+            return turn_away(turn, id, client, reply);
         }
         let Some(role) = self.options.roles.get(usize::from(listener)).copied() else {
             turn.out.push(Output::Abort { connection: id });
@@ -126,12 +126,30 @@ impl Relay {
         self.connections.put_back(id, Peer::Inbound(inbound));
     }
 
-    pub(super) fn inbound_closed(
+    /// The client's time is up.
+    pub(super) fn inbound_overdue(
         &mut self,
         turn: &mut Turn<'_>,
         id: ConnectionId,
-        inbound: Inbound,
+        inbound: Box<Inbound>,
     ) {
+        let after = inbound.session.stage().unwrap_or("CONNECT");
+        let lost = Event::Lost { client: inbound.client, after, timed_out: true };
+        turn.out.push(Output::Note(Box::new(lost)));
+        self.step_inbound(turn, id, inbound, |session, cx, steps| session.timed_out(cx, steps));
+    }
+
+    /// The client is gone. One that leaves between two messages, as health checks do, is not
+    /// worth a line.
+    pub(super) fn inbound_lost(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: Inbound) {
+        if let Some(after) = inbound.session.stage() {
+            let lost = Event::Lost { client: inbound.client, after, timed_out: false };
+            turn.out.push(Output::Note(Box::new(lost)));
+        }
+        self.inbound_closed(turn, id, inbound);
+    }
+
+    fn inbound_closed(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: Inbound) {
         self.connections.forget_inbound(id);
         self.inbound_memory -= inbound.held;
         // Nobody was promised anything about a message that still waits for its parts.
@@ -153,7 +171,7 @@ impl Relay {
         if let (Ok(()), Some(first)) = (result, parcels.first()) {
             turn.out.push(Output::Note(Box::new(Event::Accepted {
                 id: first.message.id,
-                client: accepted.client,
+                client: Some(accepted.client),
                 from: accepted.from,
                 message_id: accepted.message_id,
                 size: accepted.size,
@@ -331,7 +349,15 @@ impl Relay {
 }
 
 /// RFC 5321 §3.1: a 421 in place of a greeting.
-fn turn_away(turn: &mut Turn<'_>, id: ConnectionId, reply: reply::Reply) {
+fn turn_away(turn: &mut Turn<'_>, id: ConnectionId, client: SocketAddr, reply: reply::Reply) {
+    turn.out.push(Output::Note(Box::new(Event::Rejected {
+        client,
+        helo: bytes::Bytes::new(),
+        command: "CONNECT",
+        reply: reply.to_bytes(),
+        from: None,
+        to: None,
+    })));
     let mut steps = Steps::default();
     let _closed = Session::refuse(reply, &mut steps);
     let pieces = smallvec::smallvec![steps.replies.freeze()];

@@ -64,13 +64,13 @@ pub struct Space {
 pub enum Trouble {
     #[error("lost connection")]
     Ended,
-    #[error("connection reset by peer")]
+    #[error("Connection reset by peer")]
     Reset,
-    #[error("connection refused")]
+    #[error("Connection refused")]
     Refused,
-    #[error("connection timed out")]
+    #[error("Connection timed out")]
     TimedOut,
-    #[error("no route to host")]
+    #[error("No route to host")]
     Unreachable,
     #[error("{0} is no address of this machine")]
     SourceAddress(IpAddr),

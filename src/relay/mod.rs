@@ -214,7 +214,7 @@ impl Relay {
     fn closed(&mut self, turn: &mut Turn<'_>, id: ConnectionId, trouble: Trouble) {
         let peer = self.connections.take(id);
         match peer {
-            Peer::Inbound(inbound) => self.inbound_closed(turn, id, *inbound),
+            Peer::Inbound(inbound) => self.inbound_lost(turn, id, *inbound),
             Peer::Outbound(outbound) => {
                 let lost = match trouble {
                     Trouble::Ended => Lost::Ended,
@@ -276,11 +276,7 @@ impl Relay {
         self.dial_again(turn.now.instant);
         while let Some(id) = self.connections.overdue(turn.now.instant) {
             match self.connections.take(id) {
-                Peer::Inbound(inbound) => {
-                    self.step_inbound(turn, id, inbound, |session, cx, steps| {
-                        session.timed_out(cx, steps)
-                    });
-                }
+                Peer::Inbound(inbound) => self.inbound_overdue(turn, id, inbound),
                 Peer::Outbound(outbound) => self.outbound_overdue(turn, id, outbound),
                 Peer::Nobody => {}
             }
@@ -296,18 +292,16 @@ impl Relay {
                         session.drain(cx, steps)
                     });
                 }
-                Peer::Outbound(outbound) if outbound.is_idle() => {
-                    self.outbound_overdue(turn, id, outbound);
-                }
-                peer => self.connections.put_back(id, peer),
+                Peer::Outbound(outbound) => self.outbound_drain(turn, id, outbound),
+                Peer::Nobody => {}
             }
         }
     }
 
     /// Draining ends when nobody is connected and the store has answered everything.
     fn finish_drain(&mut self, turn: &mut Turn<'_>) {
+        // Those still dialing have nothing under way.
         let quiet = self.connections.inbound_count() + self.connections.outbound_count() == 0
-            && self.dials.is_empty()
             && self.ledger.is_settled();
         if quiet && !self.drained {
             self.drained = true;

@@ -140,6 +140,23 @@ impl Relay {
         self.end(turn, id, outbound, Lost::TimedOut);
     }
 
+    /// We are stopping: what is under way comes to its end, the rest ends now.
+    pub(super) fn outbound_drain(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: ConnectionId,
+        outbound: Box<Outbound>,
+    ) {
+        if outbound.session.is_idle() {
+            self.outbound_overdue(turn, id, outbound);
+        } else if outbound.flights.is_empty() {
+            turn.out.push(Output::Abort { connection: id });
+            self.end(turn, id, outbound, Lost::Stopping);
+        } else {
+            self.connections.put_back(id, Peer::Outbound(outbound));
+        }
+    }
+
     /// Does what the session asked for, gives it more to do, sends, and waits.
     pub(super) fn advance(
         &mut self,
@@ -301,7 +318,7 @@ impl Relay {
         let dial = outbound.dial.take();
         self.connections.forget_outbound(id);
         self.let_in_crowded_out();
-        if let (Some(mut dial), Some(verdict)) = (dial, host) {
+        if let (Some(mut dial), Some(verdict), false) = (dial, host, self.draining) {
             dial.refused(verdict, Some(outbound.host));
             self.schedule.destination(place).dialing += 1;
             self.dial_next(turn, dial);
@@ -325,10 +342,6 @@ impl Outbound {
             begun: 0,
             ended: 0,
         }
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.session.is_idle()
     }
 
     /// The oldest flight, with its recipients back in their parcel.

@@ -1,13 +1,13 @@
 //! Settling an attempt: each recipient's verdict becomes a row that is gone, a later date, or a
 //! report to the sender; all of it in one change.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{
     Relay, Turn,
-    event::{Attempt, AttemptStatus, Event, ReportKind},
+    event::{Attempt, AttemptStatus, Event, RelayHost, ReportKind},
     ledger::{LoadErrand, Settled, StoreErrand},
     outbound::Attempted,
     output::Output,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     limits::{REPLY_TEXT_KEPT, REPORT_RETURN_MAX},
     mail::{
-        Body, Class, Due, Message, Outcome, Parcel, Recipient, Verdict, Wire,
+        Body, Class, Domain, Due, Message, Outcome, Parcel, Recipient, Verdict, Wire,
         report::{self, Action, Kind, Reported, Request},
     },
     store::{Accept, Change, Load, Settle, StoreError},
@@ -81,6 +81,15 @@ impl Relay {
         }
         self.schedule.settled(settled.parcel, settled.was, settled.left);
         if let (Some(kind), Some(report)) = (settled.report_kind, settled.reports.first()) {
+            let message = &report.message;
+            turn.out.push(Output::Note(Box::new(Event::Accepted {
+                id: message.id,
+                client: None,
+                from: None,
+                message_id: report::message_id(message.id, &self.options.server.hostname).into(),
+                size: message.size,
+                recipients: 1,
+            })));
             turn.out.push(Output::Note(Box::new(Event::Reported {
                 id: settled.parcel.message,
                 report: report.message.id,
@@ -229,7 +238,8 @@ impl Relay {
     ) -> Option<(ReportKind, Box<Accept>)> {
         let parcel = &attempted.queued.parcel;
         let sender = parcel.message.envelope.reverse_path.clone()?;
-        let remote = attempted.host.as_ref().and_then(|host| std::str::from_utf8(&host.name).ok());
+        let remote = attempted.host.as_ref().map(remote_name);
+        let remote = remote.as_deref();
         let reported: Vec<Reported<'_>> = parcel
             .recipients
             .iter()
@@ -271,6 +281,15 @@ impl Relay {
         let parcels = self.parcels(&message, groups, turn.now.wall);
         let accept = Accept { message, parcels, body: vec![report.body], spooled_rows: 0 };
         Some((report_kind, Box::new(accept)))
+    }
+}
+
+/// The host's name, or its address as an address literal (RFC 5321 §4.1.3).
+fn remote_name(host: &RelayHost) -> String {
+    let name = String::from_utf8_lossy(&host.name);
+    match name.parse::<IpAddr>() {
+        Ok(ip) => Domain::Literal(ip).to_string(),
+        Err(_) => name.into_owned(),
     }
 }
 

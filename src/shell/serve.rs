@@ -59,6 +59,7 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let result = House::open(config, &log).and_then(|house| {
         let ended = house.supervise(&signals, &config.drain, &log);
         house.stop();
+        log.tell("stopped".to_owned());
         ended
     });
     writer.finish();
@@ -167,6 +168,7 @@ impl House {
         if let Woken::Signal(_) = wait(Some(grace))? {
             return Ok(());
         }
+        log.tell("draining: open transactions end, the rest waits on disk".to_owned());
         for core in 0..self.cores.len() {
             self.mesh.post(core as u16, [Input::Drain]);
         }

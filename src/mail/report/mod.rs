@@ -79,6 +79,11 @@ pub fn wants_report(reverse_path: Option<&Address>, notify: Notify, kind: Kind) 
         }
 }
 
+/// The Message-ID of a report of this host.
+pub fn message_id(report: QueueId, hostname: &str) -> String {
+    format!("<{report}@{hostname}>")
+}
+
 /// `None` for a message with the null reverse-path: there is nobody to tell.
 pub fn compose(request: &Request) -> Option<Report> {
     let sender = request.message.envelope.reverse_path.as_ref()?;
@@ -157,7 +162,7 @@ fn header(out: &mut Lines, request: &Request, sender: &Address, eight_bit: bool)
     out.line(&format!("From: Mail Delivery System <MAILER-DAEMON@{host}>"));
     out.line(&format!("To: <{sender}>"));
     out.line(&format!("Subject: {subject}"));
-    out.line(&format!("Message-ID: <{}@{host}>", request.report_id));
+    out.line(&format!("Message-ID: {}", message_id(request.report_id, host)));
     // RFC 3834 §5: no vacation notice answers this.
     out.line("Auto-Submitted: auto-replied");
     out.line("MIME-Version: 1.0");

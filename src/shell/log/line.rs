@@ -57,7 +57,10 @@ impl fmt::Display for Text<'_> {
             }
             Event::Accepted { id, client, from, message_id, size, recipients } => {
                 let from = from.as_ref().map_or("", |address| address.as_str());
-                write!(f, "{id}: client=unknown[{}], ", client.ip())?;
+                write!(f, "{id}: ")?;
+                if let Some(client) = client {
+                    write!(f, "client=unknown[{}], ", client.ip())?;
+                }
                 write!(f, "from=<{}>, size={size}, ", Clean(from.as_bytes()))?;
                 write!(f, "nrcpt={recipients}, message-id=<{}>", Clean(bare(message_id)))
             }
@@ -73,6 +76,11 @@ impl fmt::Display for Text<'_> {
                 write!(f, "{id}: sender {} notification: {report}", report_kind(*kind))
             }
             Event::Removed { id } => write!(f, "{id}: removed"),
+            Event::Lost { client, after, timed_out } => {
+                let what = if *timed_out { "timeout" } else { "lost connection" };
+                write!(f, "{what} after {after} from unknown[{}]", client.ip())
+            }
+            Event::Notice(sentence) => write!(f, "{}", Clean(sentence.as_bytes())),
             Event::Warning(sentence) => write!(f, "warning: {}", Clean(sentence.as_bytes())),
         }
     }
@@ -88,7 +96,8 @@ fn fields(event: &Event) -> Map<String, Value> {
             "to": to.as_ref().map(|to| text(to)), "helo": text(helo),
         }),
         Event::Accepted { id, client, from, message_id, size, recipients } => json!({
-            "event": "accepted", "id": id.to_string(), "client": client.ip().to_string(),
+            "event": "accepted", "id": id.to_string(),
+            "client": client.map(|client| client.ip().to_string()),
             "from": from.as_ref().map_or("", |address| address.as_str()), "size": size,
             "nrcpt": recipients, "message-id": text(bare(message_id)),
         }),
@@ -107,6 +116,11 @@ fn fields(event: &Event) -> Map<String, Value> {
             "kind": report_kind(*kind),
         }),
         Event::Removed { id } => json!({ "event": "removed", "id": id.to_string() }),
+        Event::Lost { client, after, timed_out } => json!({
+            "event": if *timed_out { "timeout" } else { "lost" }, "after": after,
+            "client": client.ip().to_string(),
+        }),
+        Event::Notice(sentence) => json!({ "event": "notice", "message": sentence }),
         Event::Warning(sentence) => json!({ "event": "warning", "message": sentence }),
     };
     match value {
@@ -227,7 +241,7 @@ mod tests {
         };
         let accepted = |from, message_id: &'static str| Event::Accepted {
             id,
-            client: "[2001:db8::7]:1234".parse().unwrap(),
+            client: "[2001:db8::7]:1234".parse().ok(),
             from,
             message_id: Bytes::from_static(message_id.as_bytes()),
             size: 4096,

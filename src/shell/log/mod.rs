@@ -71,6 +71,10 @@ impl Log {
         }
     }
 
+    pub fn tell(&self, sentence: String) {
+        self.note(Box::new(Event::Notice(sentence)));
+    }
+
     pub fn warn(&self, sentence: String) {
         self.note(Box::new(Event::Warning(sentence)));
     }

@@ -145,6 +145,16 @@ impl Session {
         self.incoming_mut().and_then(|incoming| incoming.spooled())
     }
 
+    /// Where a transaction stands, by its last command; `None` where none is open.
+    pub fn stage(&self) -> Option<&'static str> {
+        match self {
+            Session::Open(..) => Some("MAIL"),
+            Session::Data(..) => Some("DATA"),
+            Session::Chunk(..) | Session::Chunks(..) | Session::Skipping(..) => Some("BDAT"),
+            Session::Idle(_) | Session::Committing(..) | Session::Closed => None,
+        }
+    }
+
     /// Octets of a body that lie in the session, in memory.
     pub fn held(&self) -> usize {
         match self {
