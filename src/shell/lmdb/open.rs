@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU32},
 };
 
 use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions, MdbError};
@@ -128,7 +128,8 @@ fn open_tables(dir: &Path, options: &config::Store, lock: File) -> Result<Tables
         .commit()
         .ok_or(MdbError::BadDbi)?;
     let resident = Resident::of(&dir.join("data.mdb"));
-    Ok(Tables { env, databases, dir: dir.into(), resident, _lock: lock })
+    let touched = AtomicU32::new(0);
+    Ok(Tables { env, databases, dir: dir.into(), touched, resident, _lock: lock })
 }
 
 /// The map is address space only; it is as large as the store may ever grow.

@@ -1,6 +1,12 @@
 //! The tables of the store in LMDB: carries the rows of a transaction and reads them back.
 
-use std::{cell::Cell, fs::File, io::Write, ops::Bound, path::PathBuf};
+use std::{
+    fs::File,
+    io::Write,
+    ops::Bound,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use heed::{Database, Env, MdbError, RoTxn, RwTxn, WithoutTls, types::Bytes as Octets};
 use rustix::io::Errno;
@@ -16,6 +22,8 @@ pub struct Tables {
     pub env: Env<WithoutTls>,
     pub databases: [Database<'static, Octets, Octets>; 6],
     pub dir: PathBuf,
+    /// Rows read and written so far.
+    pub touched: AtomicU32,
     pub resident: Option<Resident>,
     /// Held until the environment is closed.
     pub _lock: File,
@@ -34,23 +42,21 @@ pub enum Trouble {
 pub struct LmdbRows<'a, 't> {
     tables: &'a Tables,
     txn: &'a mut RwTxn<'t>,
-    touched: Cell<u32>,
 }
 
 /// One snapshot.
 pub struct LmdbReads<'a, 't> {
     tables: &'a Tables,
     txn: &'a RoTxn<'t, WithoutTls>,
-    touched: Cell<u32>,
 }
 
 impl Tables {
     pub fn rows<'a, 't>(&'a self, txn: &'a mut RwTxn<'t>) -> LmdbRows<'a, 't> {
-        LmdbRows { tables: self, txn, touched: Cell::new(0) }
+        LmdbRows { tables: self, txn }
     }
 
     pub fn reads<'a, 't>(&'a self, txn: &'a RoTxn<'t, WithoutTls>) -> LmdbReads<'a, 't> {
-        LmdbReads { tables: self, txn, touched: Cell::new(0) }
+        LmdbReads { tables: self, txn }
     }
 
     /// Octets in pages that hold rows, as this transaction sees them.
@@ -111,9 +117,10 @@ impl Tables {
     }
 
     /// Counts a row, and lets mapped pages go now and then.
-    fn touch(&self, touched: &Cell<u32>) {
-        touched.set(touched.get() + 1);
-        if touched.get().is_multiple_of(MAP_RESIDENT_ROWS)
+    fn touch(&self) {
+        // Over all transactions: most are small.
+        let touched = self.touched.fetch_add(1, Ordering::Relaxed);
+        if touched.is_multiple_of(MAP_RESIDENT_ROWS)
             && let Some(resident) = &self.resident
         {
             resident.trim();
@@ -125,7 +132,7 @@ impl Rows for LmdbRows<'_, '_> {
     type Error = heed::Error;
 
     fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), heed::Error> {
-        self.tables.touch(&self.touched);
+        self.tables.touch();
         let length = value.iter().map(|piece| piece.len()).sum();
         self.tables.database(table).put_reserved(self.txn, key, length, |page| {
             value.iter().try_for_each(|piece| page.write_all(piece))
@@ -133,7 +140,7 @@ impl Rows for LmdbRows<'_, '_> {
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), heed::Error> {
-        self.tables.touch(&self.touched);
+        self.tables.touch();
         self.tables.database(table).delete(self.txn, key).map(drop)
     }
 
@@ -145,7 +152,7 @@ impl Rows for LmdbRows<'_, '_> {
     }
 
     fn any_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<bool, heed::Error> {
-        self.tables.touch(&self.touched);
+        self.tables.touch();
         let found = self.tables.database(table).get_greater_than_or_equal_to(self.txn, prefix)?;
         Ok(found.is_some_and(|(key, _)| key.starts_with(prefix)))
     }
@@ -155,12 +162,12 @@ impl Reads for LmdbReads<'_, '_> {
     type Error = heed::Error;
 
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
-        self.tables.touch(&self.touched);
+        self.tables.touch();
         self.tables.database(table).get(self.txn, key)
     }
 
     fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
-        self.tables.touch(&self.touched);
+        self.tables.touch();
         let found = self.tables.database(table).get_greater_than_or_equal_to(self.txn, from)?;
         Ok(found.map(|(key, _)| key))
     }
