@@ -65,8 +65,8 @@ def fill(server, options):
         print(f"{done:8} queued, {rate:6.0f}/s  {server.memory()}", flush=True)
 
 
-def drain(server, folder, options):
-    sink, began, last = Sink(folder), time.monotonic(), (0, 0.0)
+def drain(server, sink, options):
+    began, last = time.monotonic(), (0, 0.0)
     first = None
     while sink.messages() < options.messages:
         time.sleep(2)
@@ -94,9 +94,11 @@ def main():
         fill(server, options)
         server.process.kill()
         server.process.wait()
+        # Before the start: what was just accepted is tried at once.
+        sink = Sink(folder)
         server = Server(folder, options.retry)
         print(f"ready in {server.ready:.3f} s after kill -9  {server.memory()}", flush=True)
-        drain(server, folder, options)
+        drain(server, sink, options)
         server.process.terminate()
         server.process.wait()
 

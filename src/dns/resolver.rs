@@ -181,6 +181,16 @@ impl Resolver {
         Vec::new()
     }
 
+    /// The exchange could not be made for a reason of our own: nothing is learned from it. Names
+    /// the next hops that must look up again, when there is a chance.
+    pub fn withdraw(&mut self, key: u64) -> Vec<NextHop> {
+        let Some(asking) = self.asking.remove(&key) else { return Vec::new() };
+        self.asked.remove(&asking.question);
+        let mut waiting = asking.waiting;
+        waiting.retain(|hop| self.pending.remove(hop).is_some());
+        waiting
+    }
+
     /// `Pending` leaves in `missing` what has to be asked.
     fn read(&mut self, hop: &NextHop, as_of: Instant) -> Lookup {
         self.missing.clear();

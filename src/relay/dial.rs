@@ -123,10 +123,8 @@ impl Relay {
         let Some(host) = dial.host.take() else { return };
         match result {
             Err(Trouble::Descriptors) => {
-                // Ours to mend, not the host's: all dialing rests.
                 self.schedule.destination(dial.place).dialing -= 1;
-                self.dial_again = Some(turn.now.instant + DIAL_REST);
-                self.crowd_out(dial.place);
+                self.rest_dialing(turn, dial.place);
             }
             Err(trouble) => {
                 dial.refused(not_connected(&host, trouble), None);
@@ -154,22 +152,21 @@ impl Relay {
         }
     }
 
-    /// A connection has ended: one that waits for it may have it.
-    pub(super) fn let_in_crowded_out(&mut self) {
-        if let Some(place) = self.crowded_out.pop_front() {
-            self.schedule.destination(place).crowded_out = false;
-            self.pending.push_back(place);
+    /// The next of those that wait for a connection, while there are any to be had.
+    pub(super) fn next_crowded_out(&mut self) -> Option<Place> {
+        let outbound = self.connections.outbound_count() + self.dials.len();
+        if outbound >= self.outbound_max || self.dial_again.is_some() || self.draining {
+            return None;
         }
+        let place = self.crowded_out.pop_front()?;
+        self.schedule.destination(place).crowded_out = false;
+        Some(place)
     }
 
-    /// The rest after a shortage of descriptors is over.
-    pub(super) fn dial_again(&mut self, now: Instant) {
-        if self.dial_again.is_some_and(|at| at <= now) {
-            self.dial_again = None;
-            for _ in 0..self.crowded_out.len() {
-                self.let_in_crowded_out();
-            }
-        }
+    /// Descriptors ran out, which is ours to mend and not the host's fault: all dialing rests.
+    pub(super) fn rest_dialing(&mut self, turn: &Turn<'_>, place: Place) {
+        self.dial_again = Some(turn.now.instant + DIAL_REST);
+        self.crowd_out(place);
     }
 
     /// No host of the next hop could be reached.
@@ -180,7 +177,6 @@ impl Relay {
         verdict: Verdict,
         host: Option<RelayHost>,
     ) {
-        self.let_in_crowded_out();
         let retry = &self.options.retry;
         let destination = self.schedule.destination(place);
         if destination.open + destination.dialing > 0 {

@@ -38,12 +38,10 @@ pub(super) struct Inbound {
 /// Parts of a long body on their way to the disk, ahead of the commit.
 #[derive(Default)]
 struct Spooling {
-    /// The message whose parts were handed over last.
+    /// The message whose parts were handed over last, unless one found no room.
     message: Option<QueueId>,
-    /// Octets not answered for yet.
+    /// Octets not answered for yet, of it and of those before it.
     octets: usize,
-    /// A part of that message found no room.
-    failed: Option<CommitError>,
 }
 
 impl Relay {
@@ -204,10 +202,13 @@ impl Relay {
         let (message, octets) = part;
         let spool = &mut inbound.spool;
         spool.octets = spool.octets.saturating_sub(octets);
-        if let (Err(error), true) = (result, spool.message == Some(message)) {
-            spool.failed = Some(commit_error(error));
+        // Parts of a message that was given up meanwhile only free their memory.
+        let current = spool.message == Some(message);
+        let failed = result.err().filter(|_| current).map(commit_error);
+        if failed.is_some() {
+            spool.message = None;
         }
-        match (spool.failed, inbound.waiting.take()) {
+        match (failed, inbound.waiting.take()) {
             (Some(error), Some(submission)) => {
                 let change = Change::Abandon { message: submission.id };
                 self.ledger.store(change, StoreErrand::Abandon, turn.out);
@@ -251,9 +252,9 @@ impl Relay {
     /// Commits the message that waits, once all its parts are on disk: what a commit refers to
     /// must be there.
     fn commit_waiting(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: &mut Inbound) {
-        if inbound.spool.octets == 0
-            && let Some(submission) = inbound.waiting.take()
-        {
+        let parts = |waiting: &Box<Submission>| waiting.spooled_rows > 0;
+        let waits = inbound.spool.octets > 0 && inbound.waiting.as_ref().is_some_and(parts);
+        if !waits && let Some(submission) = inbound.waiting.take() {
             inbound.committing = submission.body.iter().map(bytes::Bytes::len).sum();
             self.commit(turn, id, inbound.client, *submission);
         }
@@ -276,15 +277,14 @@ impl Relay {
                 }
                 Effect::Spool { message, first_row, pieces } => {
                     let octets = pieces.iter().map(bytes::Bytes::len).sum();
-                    if inbound.spool.message.replace(message) != Some(message) {
-                        inbound.spool.failed = None;
-                    }
+                    inbound.spool.message = Some(message);
                     inbound.spool.octets += octets;
                     let change = Change::Spool { message, first_row, pieces };
                     let errand = StoreErrand::Spool { connection: id, message, octets };
                     self.ledger.store(change, errand, turn.out);
                 }
                 Effect::Abandon { message } => {
+                    inbound.spool.message = None;
                     let change = Change::Abandon { message };
                     self.ledger.store(change, StoreErrand::Abandon, turn.out);
                 }
@@ -318,7 +318,7 @@ impl Relay {
             return self.inbound_closed(turn, id, *inbound);
         }
         // Part of a command is no progress: a client that drips its octets gains no time by it.
-        let progress = replied || inbound.held != before;
+        let progress = replied || inbound.held != before || inbound.session.is_in_body();
         self.read_on(turn, id, &mut inbound, progress);
         self.connections.put_back(id, Peer::Inbound(inbound));
     }

@@ -142,8 +142,9 @@ impl Ledger {
         }
     }
 
-    /// Nothing that was asked of the store to keep is unanswered.
+    /// Nothing that the store is to keep is unanswered, nor waits for a body to be reported.
     pub fn is_settled(&self) -> bool {
-        self.stores.is_empty()
+        let reporting = |(_, errand): (usize, &LoadErrand)| matches!(errand, LoadErrand::Report(_));
+        self.stores.is_empty() && !self.loads.iter().any(reporting)
     }
 }

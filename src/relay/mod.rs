@@ -151,7 +151,7 @@ impl Relay {
         self.last = now;
         let mut turn = Turn { now, out };
         self.take(&mut turn, input);
-        while let Some(place) = self.pending.pop_front() {
+        while let Some(place) = self.pending.pop_front().or_else(|| self.next_crowded_out()) {
             self.drive(&mut turn, place);
         }
         self.look_on_disk(&mut turn);
@@ -273,7 +273,7 @@ impl Relay {
     }
 
     fn wake(&mut self, turn: &mut Turn<'_>) {
-        self.dial_again(turn.now.instant);
+        self.dial_again = self.dial_again.filter(|at| *at > turn.now.instant);
         while let Some(id) = self.connections.overdue(turn.now.instant) {
             match self.connections.take(id) {
                 Peer::Inbound(inbound) => self.inbound_overdue(turn, id, inbound),

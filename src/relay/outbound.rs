@@ -317,7 +317,6 @@ impl Relay {
         }
         let dial = outbound.dial.take();
         self.connections.forget_outbound(id);
-        self.let_in_crowded_out();
         if let (Some(mut dial), Some(verdict), false) = (dial, host, self.draining) {
             dial.refused(verdict, Some(outbound.host));
             self.schedule.destination(place).dialing += 1;

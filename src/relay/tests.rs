@@ -22,6 +22,8 @@ struct Bench {
     now: Now,
     said: String,
     stores: Vec<(Ticket, Change)>,
+    queries: Vec<Ticket>,
+    notes: usize,
     connects: Vec<Ticket>,
     connections: u32,
 }
@@ -51,6 +53,8 @@ impl Bench {
             now,
             said: String::new(),
             stores: Vec::new(),
+            queries: Vec::new(),
+            notes: 0,
             connects: Vec::new(),
             connections: 1,
         };
@@ -72,6 +76,8 @@ impl Bench {
                 }
                 Output::Store { ticket, change } => self.stores.push((ticket, change)),
                 Output::Connect { ticket, .. } => self.connects.push(ticket),
+                Output::Query { ticket, .. } => self.queries.push(ticket),
+                Output::Note(_) => self.notes += 1,
                 _ => {}
             }
         }
@@ -103,6 +109,16 @@ impl Bench {
         self.give(Input::Connected { ticket, result: Ok(connection) });
         self.give(Input::Received { connection, bytes: Bytes::from_static(text.as_bytes()) });
         connection
+    }
+
+    fn hear(&mut self, connection: ConnectionId, text: &'static str) {
+        self.give(Input::Received { connection, bytes: Bytes::from_static(text.as_bytes()) });
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.instant = self.now.instant + time;
+        self.now.wall = self.now.wall + time;
+        self.give(Input::Wake);
     }
 
     fn settles(&self) -> usize {
@@ -185,6 +201,111 @@ fn destinations_beyond_the_most_connections_get_their_turn() {
     }
     assert_eq!(refused, 9);
     assert_eq!(bench.settles(), 9);
+}
+
+#[test]
+fn a_place_that_one_does_not_want_goes_to_the_next_in_line() {
+    let routes: Vec<String> = (1..=2)
+        .map(|n| format!("[[route]]\ndomain = \"d{n}.example\"\nhosts = [\"127.0.0.{n}:25\"]"))
+        .collect();
+    let mut bench = Bench::new(&routes.join("\n"), 1);
+    bench.client("EHLO c\r\n");
+    // The first dials; a second parcel for it waits in line, and the other destination behind it.
+    for n in [1, 1, 2] {
+        bench.mail(&format!("c@d{n}.example"), 3000);
+        bench.stored(|_| Ok(()));
+    }
+    let ticket = bench.connects.remove(0);
+    let connection = bench.answer(ticket, "220 hi\r\n");
+    bench.hear(connection, "250-hi\r\n250 PIPELINING\r\n");
+    for _ in 0..2 {
+        bench.hear(connection, "250 ok\r\n250 ok\r\n354 go\r\n");
+        bench.hear(connection, "250 2.0.0 done\r\n");
+    }
+    bench.stored(|_| Ok(()));
+    bench.give(Input::Closed { connection, trouble: Trouble::Ended });
+    assert_eq!(bench.connects.len(), 1, "the other has its turn");
+}
+
+#[test]
+fn a_body_that_will_be_refused_may_take_its_time() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    let line = format!("{}\r\n", "x".repeat(998));
+    for _ in 0..12 {
+        bench.client(&line.repeat(1024));
+        bench.stored(|_| Ok(()));
+    }
+    for _ in 0..20 {
+        bench.pass(Duration::from_secs(30));
+        bench.client(&line.repeat(100));
+    }
+    bench.client(".\r\n");
+    let last = bench.said.lines().last().unwrap();
+    assert!(last.starts_with("552"), "{last}");
+}
+
+#[test]
+fn parts_of_a_message_given_up_do_not_touch_the_next() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    let line = format!("{}\r\n", "x".repeat(998));
+    bench.client(&line.repeat(540));
+    bench.client(&line.repeat(100));
+    bench.client(&format!("{}.\r\n", line.repeat(460)));
+    let mut parts = std::mem::take(&mut bench.stores).into_iter();
+    assert!(parts.len() >= 2);
+    let (ticket, _) = parts.next().unwrap();
+    bench.give(Input::Stored { ticket, result: Err(StoreError::Full) });
+    bench.mail("c@d.example", 3000);
+    for (ticket, _) in parts {
+        bench.give(Input::Stored { ticket, result: Ok(()) });
+    }
+    bench.stored(|_| Ok(()));
+    let last = bench.said.lines().last().unwrap();
+    assert!(last.starts_with("250 2.0.0"), "{last}");
+}
+
+#[test]
+fn a_drain_waits_for_a_report_to_be_composed() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\n");
+    bench.mail("c@d.example", SPOOL_THRESHOLD + 50_000);
+    bench.stored(|_| Ok(()));
+    bench.stored(|_| Ok(()));
+    let ticket = bench.connects.remove(0);
+    let connection = bench.answer(ticket, "220 hi\r\n");
+    bench.hear(connection, "250-hi\r\n250 PIPELINING\r\n");
+    bench.client("QUIT\r\n");
+    bench.give(Input::Drain);
+    bench.hear(connection, "250 ok\r\n550 5.1.1 no\r\n554 none\r\n");
+    bench.hear(connection, "250 ok\r\n221 bye\r\n");
+    assert_eq!(bench.relay.connections.outbound_count(), 0);
+    assert!(!bench.relay.drained, "the 550 is not recorded yet");
+}
+
+#[test]
+fn a_slow_commit_is_not_the_clients_delay() {
+    let mut bench = Bench::new(ROUTE, 100);
+    bench.client("EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
+    bench.client("hello\r\n");
+    bench.client(".\r\n");
+    bench.pass(Duration::from_secs(3600));
+    assert_eq!(bench.notes, 0);
+}
+
+#[test]
+fn a_look_up_without_descriptors_is_made_again() {
+    let mut bench = Bench::new("[dns]\nservers = [\"127.0.0.1:53\"]", 100);
+    bench.client("EHLO c\r\n");
+    bench.mail("c@d.example", 3000);
+    bench.stored(|_| Ok(()));
+    for _ in 0..3 {
+        let ticket = bench.queries.pop().expect("it asks");
+        bench.give(Input::Answer { ticket, result: Err(Trouble::Descriptors) });
+        assert_eq!((bench.settles(), bench.queries.len()), (0, 0), "and rests");
+        bench.pass(Duration::from_secs(2));
+    }
 }
 
 #[test]

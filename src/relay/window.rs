@@ -156,12 +156,18 @@ impl Relay {
         result: Result<bytes::Bytes, Trouble>,
     ) {
         let mut queries = Vec::new();
-        let hops = self.resolver.answer(key, result.map_err(|_| ()), turn.now, &mut queries);
+        let ours = matches!(result, Err(Trouble::Descriptors));
+        let hops = match ours {
+            true => self.resolver.withdraw(key),
+            false => self.resolver.answer(key, result.map_err(drop), turn.now, &mut queries),
+        };
         self.send_queries(turn, queries);
         for hop in hops {
-            if let Some(place) = self.schedule.known(&hop) {
-                self.schedule.destination(place).resolving = false;
-                self.pending.push_back(place);
+            let Some(place) = self.schedule.known(&hop) else { continue };
+            self.schedule.destination(place).resolving = false;
+            match ours {
+                true => self.rest_dialing(turn, place),
+                false => self.pending.push_back(place),
             }
         }
     }

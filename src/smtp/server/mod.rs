@@ -155,6 +155,17 @@ impl Session {
         }
     }
 
+    /// Octets of a body are expected, refused ones included, or the store is at work on them.
+    pub fn is_in_body(&self) -> bool {
+        matches!(
+            self,
+            Session::Data(..)
+                | Session::Chunk(..)
+                | Session::Skipping(..)
+                | Session::Committing(..)
+        )
+    }
+
     /// Octets of a body that lie in the session, in memory.
     pub fn held(&self) -> usize {
         match self {
