@@ -252,8 +252,8 @@ impl Relay {
     /// Commits the message that waits, once all its parts are on disk: what a commit refers to
     /// must be there.
     fn commit_waiting(&mut self, turn: &mut Turn<'_>, id: ConnectionId, inbound: &mut Inbound) {
-        let parts = |waiting: &Box<Submission>| waiting.spooled_rows > 0;
-        let waits = inbound.spool.octets > 0 && inbound.waiting.as_ref().is_some_and(parts);
+        let waits = inbound.spool.octets > 0
+            && inbound.waiting.as_ref().is_some_and(|waiting| waiting.spooled_rows > 0);
         if !waits && let Some(submission) = inbound.waiting.take() {
             inbound.committing = submission.body.iter().map(bytes::Bytes::len).sum();
             self.commit(turn, id, inbound.client, *submission);
