@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::{limits::TEXT_LINE_MAX, time::Wall};
+use crate::limits::TEXT_LINE_MAX;
 
 /// Text of whole lines, not yet dot-stuffed.
 #[derive(Debug, Default)]
@@ -94,11 +94,4 @@ pub fn cleaned(text: &[u8], ascii_only: bool) -> String {
             c => c,
         })
         .collect()
-}
-
-/// RFC 5322 §3.3, in UTC.
-pub fn date(wall: Wall) -> String {
-    let millis = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-    let stamp = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    stamp.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }

@@ -9,7 +9,9 @@ mod words;
 use bytes::Bytes;
 
 use self::lines::Lines;
-use super::{Address, BodyType, Envelope, Message, Notify, QueueId, Recipient, Verdict};
+use super::{
+    Address, BodyType, Envelope, Message, Notify, QueueId, Recipient, Verdict, date::Date,
+};
 use crate::time::Wall;
 
 /// What the report tells.
@@ -158,7 +160,7 @@ fn header(out: &mut Lines, request: &Request, sender: &Address, eight_bit: bool)
         Kind::Delayed => "Delayed Mail (still being retried)",
         Kind::Delivered => "Successful Mail Delivery Report",
     };
-    out.line(&format!("Date: {}", lines::date(request.now)));
+    out.line(&format!("Date: {}", Date::of(request.now)));
     out.line(&format!("From: Mail Delivery System <MAILER-DAEMON@{host}>"));
     out.line(&format!("To: <{sender}>"));
     out.line(&format!("Subject: {subject}"));

@@ -2,8 +2,9 @@
 
 use super::{
     Action, Reported, Request,
-    lines::{Lines, cleaned, date},
+    lines::{Lines, cleaned},
 };
+use crate::mail::date::Date;
 
 /// RFC 3464 asks for 7bit; the global form (RFC 6533 §4) may hold UTF-8.
 pub fn compose(request: &Request, global: bool) -> Lines {
@@ -15,7 +16,7 @@ pub fn compose(request: &Request, global: bool) -> Lines {
     }
     out.line(&format!("Reporting-MTA: dns; {}", request.hostname));
     out.line(&format!("X-Ringmail-Queue-ID: {}", message.id));
-    out.line(&format!("Arrival-Date: {}", date(message.arrived)));
+    out.line(&format!("Arrival-Date: {}", Date::of(message.arrived)));
     for reported in request.recipients {
         out.line("");
         recipient(&mut out, request, reported, global);
@@ -48,9 +49,9 @@ fn recipient(out: &mut Lines, request: &Request, reported: &Reported, global: bo
         let reason = cleaned(&verdict.reason, !global);
         out.folded(&format!("Diagnostic-Code: {kind}; "), "    ", &reason);
     }
-    out.line(&format!("Last-Attempt-Date: {}", date(request.now)));
+    out.line(&format!("Last-Attempt-Date: {}", Date::of(request.now)));
     if reported.action == Action::Delayed {
-        out.line(&format!("Will-Retry-Until: {}", date(request.expires)));
+        out.line(&format!("Will-Retry-Until: {}", Date::of(request.expires)));
     }
 }
 

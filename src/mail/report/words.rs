@@ -2,9 +2,9 @@
 
 use super::{
     Action, Kind, Reported, Request,
-    lines::{Lines, cleaned, date},
+    lines::{Lines, cleaned},
 };
-use crate::mail::Status;
+use crate::mail::{Status, date::Date};
 
 pub fn compose(request: &Request) -> Lines {
     let mut out = Lines::default();
@@ -21,7 +21,7 @@ pub fn compose(request: &Request) -> Lines {
 }
 
 fn opening(request: &Request) -> String {
-    let arrived = date(request.message.arrived);
+    let arrived = Date::of(request.message.arrived);
     match request.kind {
         Kind::Failed => format!(
             "Your message of {arrived} could not be delivered to the recipients below, and it \
@@ -30,7 +30,7 @@ fn opening(request: &Request) -> String {
         Kind::Delayed => format!(
             "Your message of {arrived} has not been delivered to the recipients below yet. THIS \
              IS A WARNING ONLY: you need not send it again. I keep trying until {}.",
-            date(request.expires)
+            Date::of(request.expires)
         ),
         Kind::Delivered => format!(
             "Your message of {arrived} has reached the recipients below, as far as this mail \
