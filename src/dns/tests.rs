@@ -349,6 +349,7 @@ fn zones() {
         ("[192.0.2.1]", found("192.0.2.1=192.0.2.1:25")),
         ("[IPv6:2001:db8::5]", found("2001:db8::5=[2001:db8::5]:25")),
         ("[192.0.2.99]", found("Failed 5.4.6 mail for [192.0.2.99] loops back to myself")),
+        ("[0.0.0.0]", found("Failed 5.4.4 0.0.0.0 is the address of no host")),
     ] {
         let mut world = World::new(ZONE);
         assert_eq!(world.domain(domain), want, "{domain}; {:?}", world.log);

@@ -207,7 +207,7 @@ fn addresses<'m>(found: impl Iterator<Item = &'m Record>, kind: Kind) -> (Option
 }
 
 /// No host has the unspecified address (Linux would connect to ourselves), nor many one address.
-fn is_of_a_host(ip: IpAddr) -> bool {
+pub(super) fn is_of_a_host(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
