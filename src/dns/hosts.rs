@@ -53,10 +53,10 @@ impl<'a> Reading<'a> {
     /// `Pending` exactly when something is missing.
     pub fn hosts(&mut self, hop: &'a NextHop, random: &mut Random) -> Lookup {
         match hop {
-            NextHop::Mx(Domain::Literal(ip)) if self.site.is_ourselves(*ip) => loops_back(hop),
             NextHop::Mx(Domain::Literal(ip)) if !wire::is_of_a_host(*ip) => {
                 failed(Outcome::Failed, (5, 4, 4), format!("{ip} is the address of no host"))
             }
+            NextHop::Mx(Domain::Literal(ip)) if self.site.is_ourselves(*ip) => loops_back(hop),
             NextHop::Mx(Domain::Literal(ip)) => {
                 Lookup::Found(vec![host_at(SocketAddr::new(*ip, self.site.port))])
             }
