@@ -79,6 +79,8 @@ struct State {
     seats: Slab<Seat>,
     /// Of the next connection.
     generation: u32,
+    /// The relay has drained; our last words may still be under way to clients.
+    drained: bool,
 }
 
 /// A connection of this core.
@@ -118,6 +120,7 @@ impl Core {
             own: VecDeque::new(),
             seats: Slab::new(),
             generation: 0,
+            drained: false,
         };
         Core {
             doors,
@@ -141,6 +144,7 @@ impl Core {
             state.outbox = outbox;
             next = state.own.pop_front();
         }
+        self.tell_drained(state);
         self.alarm.borrow_mut().set(state.brain.next_wake());
     }
 
@@ -158,7 +162,9 @@ impl Core {
 
     /// Forgets a connection that is closed.
     pub fn retire(&self, id: ConnectionId) {
-        let seat = self.state.borrow_mut().seats.try_remove(id.slot as usize);
+        let mut state = self.state.borrow_mut();
+        let seat = state.seats.try_remove(id.slot as usize);
+        self.tell_drained(&mut state);
         if let Some(client) = seat.and_then(|seat| seat.client) {
             self.doors.clients.leave(client);
         }
@@ -181,8 +187,17 @@ impl Core {
         &self.alarm
     }
 
+    /// Tells the main thread, once the last connection has been closed in good order.
+    fn tell_drained(&self, state: &mut State) {
+        if state.drained && state.seats.is_empty() {
+            state.drained = false;
+            // It waits for one from each core; more would tell it nothing.
+            let _ = self.doors.drained.try_send(self.doors.core);
+        }
+    }
+
     fn perform(self: &Rc<Self>, state: &mut State, output: Output) {
-        let Doors { core: me, store, mesh, log, drained, .. } = &self.doors;
+        let Doors { core: me, store, mesh, log, .. } = &self.doors;
         match output {
             Output::Receive { connection, room } => {
                 state.order(connection, |desk| desk.receive(room));
@@ -206,8 +221,7 @@ impl Core {
             }
             Output::Assign { core, parcel } => mesh.assign(core, parcel),
             Output::Note(event) => log.note(event),
-            // The main thread waits for one from each core; more would tell it nothing.
-            Output::Drained => drop(drained.try_send(*me)),
+            Output::Drained => state.drained = true,
         }
     }
 
