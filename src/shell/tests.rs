@@ -339,9 +339,11 @@ fn an_abort_drops_what_is_under_way() {
         let mut client = running.client();
         client.write_all(b"go").unwrap();
         let mut all = Vec::new();
-        let end = client.read_to_end(&mut all);
+        // A reset, unless the shutdown that ends what is under way came through before it.
+        if let Err(error) = client.read_to_end(&mut all) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
         assert!(all.len() < 64 << 20);
-        assert!(end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     }
     drop(running);
     assert!(inputs.recv().is_err(), "no input follows an abort");
