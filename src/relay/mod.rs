@@ -107,8 +107,10 @@ impl Relay {
         let route_homes = (0..options.routes.len() as u16)
             .map(|route| options.home(&NextHop::Route(route), core, cores))
             .collect();
+        // The configuration bounds the caches of all cores together.
+        let cache_entries_max = options.dns.cache_entries_max / usize::from(cores);
         let resolver = Resolver::new(crate::dns::Setup {
-            options: options.dns.clone(),
+            options: crate::dns::Options { cache_entries_max, ..options.dns.clone() },
             hostname: options.server.hostname.clone(),
             own_addresses: options.own_addresses.clone(),
             routes: options.routes.clone(),
@@ -222,7 +224,7 @@ impl Relay {
                     Trouble::TimedOut => Lost::TimedOut,
                     _ => Lost::Failed,
                 };
-                self.outbound_lost(turn, id, outbound, lost);
+                self.end(turn, id, outbound, lost);
             }
             Peer::Nobody => {}
         }

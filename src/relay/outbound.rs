@@ -112,17 +112,6 @@ impl Relay {
         self.advance(turn, id, outbound, steps);
     }
 
-    /// The connection is gone, or its deadline has passed.
-    pub(super) fn outbound_lost(
-        &mut self,
-        turn: &mut Turn<'_>,
-        id: ConnectionId,
-        outbound: Box<Outbound>,
-        lost: Lost,
-    ) {
-        self.end(turn, id, outbound, lost);
-    }
-
     /// No word for as long as the session waits: an idle connection is closed in good order.
     pub(super) fn outbound_overdue(
         &mut self,
@@ -285,7 +274,7 @@ impl Relay {
     }
 
     /// A connection has ended; its parcels are settled or given back, another host is tried.
-    fn end(
+    pub(super) fn end(
         &mut self,
         turn: &mut Turn<'_>,
         id: ConnectionId,
