@@ -38,7 +38,7 @@ impl Letter {
     }
 
     /// What recvmsg(2) takes. Valid until its completion, as long as the letter stays boxed.
-    pub fn to_receive(&mut self) -> *mut libc::msghdr {
+    pub fn receive_header(&mut self) -> *mut libc::msghdr {
         if self.room.is_empty() {
             self.room = vec![0; LETTER].into();
         }
@@ -48,7 +48,7 @@ impl Letter {
     }
 
     /// What sendmsg(2) takes. Valid until its completion, as long as the letter stays boxed.
-    pub fn to_send(&mut self, to: SocketAddr, octets: Bytes) -> *const libc::msghdr {
+    pub fn send_header(&mut self, to: SocketAddr, octets: Bytes) -> *const libc::msghdr {
         let address = SockAddr::from(to);
         // SAFETY: an address is never longer than the storage that can hold any.
         unsafe {

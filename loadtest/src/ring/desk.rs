@@ -171,7 +171,7 @@ impl Desk {
             None => return,
         };
         let letter = self.letters_out[number as usize].get_or_insert_with(|| Letter::new(socket));
-        let header = letter.to_send(to, octets.into());
+        let header = letter.send_header(to, octets.into());
         let entry = opcode::SendMsg::new(types::Fd(descriptor), header).build();
         // SAFETY: the letter is boxed and kept until the send completes.
         unsafe { self.kernel.push(entry, About::DatagramOut(number)) };
@@ -273,7 +273,7 @@ impl Desk {
     pub(super) fn receive_letter(&mut self, number: u32) {
         let Some(Some(letter)) = self.letters_in.get_mut(number as usize) else { return };
         let descriptor = types::Fd(self.sockets[letter.socket].as_raw_fd());
-        let entry = opcode::RecvMsg::new(descriptor, letter.to_receive()).build();
+        let entry = opcode::RecvMsg::new(descriptor, letter.receive_header()).build();
         // SAFETY: the letter is boxed and kept until the receive completes.
         unsafe { self.kernel.push(entry, About::DatagramIn(number)) };
     }

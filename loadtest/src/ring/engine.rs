@@ -48,14 +48,13 @@ pub fn run<S: Service>(service: S, sockets: Sockets) -> Result<S, RingError> {
 fn release(desk: &mut Desk) -> bool {
     let deadline = Instant::now() + LAST_WORDS;
     desk.bury_all();
-    desk.cancel_all();
     let mut news = Vec::new();
     while desk.kernel.under_way() > 0 && Instant::now() < deadline {
+        desk.cancel_all();
         news.clear();
         if desk.kernel.wait(Instant::now() + TICK, &mut news).is_err() {
             return false;
         }
-        desk.cancel_all();
     }
     desk.kernel.under_way() == 0
 }
