@@ -196,7 +196,7 @@ impl Live {
     fn print(&mut self, progress: Progress) {
         let Some(lines) = &mut self.lines else { return };
         let line = Line::<()>::Progress(progress);
-        // A line that cannot be written is not lost work; `finish` meets the same fault and says it.
+        // The run goes on without this line; `finish` meets the same fault and says it.
         let _ = self.bar.suspend(|| lines.line(&line));
     }
 }
