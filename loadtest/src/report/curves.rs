@@ -1,0 +1,201 @@
+//! The plots with lines: through time, by percentile, over cores and over a backlog.
+
+use super::{
+    drawings::{Drawing, View},
+    figures::{Figures, Findings, latency_rounds, median_round, plausible, spread},
+    plot::{Axis, Line, Lines, Panel, Reference},
+    scale::Scale,
+    words::{count, micros},
+};
+use crate::outcome::{Point, Progress, Round};
+
+/// A line through time has no more points: longer runs are averaged.
+const POINTS_MAX: usize = 120;
+/// Where latencies get a dot, and their value can be pointed at.
+const DOTTED: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
+
+pub fn over_time(found: &Findings) -> Option<Drawing> {
+    let relayed = time_lines(found, |round| &round.relayed);
+    let accepted = time_lines(found, |round| &round.accepted);
+    if relayed.is_empty() && accepted.is_empty() {
+        return None;
+    }
+    let view = |label, log| View {
+        label,
+        panels: vec![
+            time_panel("relayed a second", &relayed, log),
+            time_panel("accepted a second", &accepted, log),
+        ],
+    };
+    Some(Drawing {
+        name: "over-time",
+        title: "Throughput over time".into(),
+        caption: "The median round of each server, from its first message on. A line ends where \
+                  the work was done: the sooner, the better. A stop touches the ground."
+            .into(),
+        views: vec![view("logarithmic", true), view("linear", false)],
+    })
+}
+
+/// The median round of each server; both clocks begin with the round's first message.
+fn time_lines(found: &Findings, series: fn(&Round) -> &[Progress]) -> Vec<Line> {
+    let line = |figures: &Figures| {
+        let round = median_round(&figures.server.closed, |round| round.relayed_rate)?;
+        let points = averaged(series(round));
+        (points.len() > 1).then(|| Line::new(figures, points))
+    };
+    found.lines().filter_map(line).collect()
+}
+
+fn time_panel(heading: &str, lines: &[Line], log: bool) -> Box<dyn Panel> {
+    let seconds = lines.iter().flat_map(|line| line.points.iter().map(|(second, _)| *second));
+    let rates = lines.iter().flat_map(|line| line.points.iter().map(|(_, rate)| *rate));
+    let scale = if log { Scale::log(rates) } else { Scale::from_zero(rates) };
+    Box::new(Lines {
+        heading: heading.into(),
+        x: Axis { scale: Scale::from_zero(seconds), show: count, name: "seconds".into() },
+        y: Axis { scale, show: count, name: String::new() },
+        lines: lines.to_vec(),
+        references: vec![],
+        height: 330.0,
+    })
+}
+
+/// Rates at the middle of equal stretches of lines, so that a long run has a short path.
+fn averaged(series: &[Progress]) -> Vec<(f64, f64)> {
+    let known = |line: &&Progress| plausible(line.seconds) && plausible(line.rate);
+    let lines: Vec<&Progress> = series.iter().filter(known).collect();
+    let stretch = lines.len().div_ceil(POINTS_MAX).max(1);
+    let mean = |lines: &[&Progress], value: fn(&Progress) -> f64| {
+        lines.iter().map(|line| value(line)).sum::<f64>() / lines.len() as f64
+    };
+    lines
+        .chunks(stretch)
+        .map(|lines| (mean(lines, |line| line.seconds), mean(lines, |line| line.rate)))
+        .collect()
+}
+
+pub fn latency(found: &Findings) -> Option<Drawing> {
+    let line = |figures: &Figures| {
+        let rounds = latency_rounds(figures.server, found.load);
+        let round = median_round(rounds, |round| round.acknowledgement.p99_us)?;
+        let curve = &round.acknowledgement.curve;
+        let known = |(at, micros): &&(f64, f64)| plausible(*at) && plausible(*micros);
+        let told = |(at, _): &&(f64, f64)| *at <= 99.995;
+        let points: Vec<_> = curve.iter().filter(known).filter(told).copied().collect();
+        let dots = DOTTED.into_iter().filter_map(|at| {
+            let (_, value) = *points.iter().find(|(percentile, _)| *percentile >= at)?;
+            Some((at, value, format!("{}: p{at} {}", figures.name(), micros(value))))
+        });
+        let dots = dots.collect();
+        (points.len() > 1).then(|| Line { dots, ..Line::new(figures, points.clone()) })
+    };
+    let lines: Vec<Line> = found.lines().filter_map(line).collect();
+    if lines.is_empty() {
+        return None;
+    }
+    let sync = &found.comparison.machine.sync;
+    let reference = |name: &str, at: f64| {
+        let name = format!("{name}: {}", micros(at));
+        (sync.count > 0 && plausible(at)).then_some(Reference { at, name })
+    };
+    let references: Vec<Reference> =
+        [reference("disk's sync, p99", sync.p99_us), reference("disk's sync, p50", sync.p50_us)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, micros)| *micros));
+    let scale = Scale::log(values.chain(references.iter().map(|reference| reference.at)));
+    let panel = Lines {
+        heading: format!("from the end of the message to its 250, {}", found.load.words()),
+        x: Axis { scale: Scale::Percentile, show: percentile, name: "percentile".into() },
+        y: Axis { scale, show: micros, name: String::new() },
+        lines,
+        references,
+        height: 430.0,
+    };
+    Some(Drawing {
+        name: "latency",
+        title: "Latency by percentile".into(),
+        caption: "The round with the median p99. To the right, the rare slow ones: of 10,000 \
+                  messages, one waits longer than p99.99."
+            .into(),
+        views: vec![View { label: "", panels: vec![Box::new(panel)] }],
+    })
+}
+
+fn percentile(value: f64) -> String {
+    format!("{value}")
+}
+
+pub fn cores(found: &Findings) -> Option<Drawing> {
+    let lines = sweep(found, |figures| &figures.server.by_cores);
+    let at: Vec<f64> =
+        lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).collect();
+    Some(Drawing {
+        name: "cores",
+        title: "Scaling over cores".into(),
+        caption: "What each server relays when it may use so many cores. Source and sink run on \
+                  the same machine."
+            .into(),
+        views: vec![swept(lines, "cores", Scale::steps(at))?],
+    })
+}
+
+pub fn backlog(found: &Findings) -> Option<Drawing> {
+    let lines = sweep(found, |figures| &figures.server.by_backlog);
+    let at: Vec<f64> =
+        lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).collect();
+    Some(Drawing {
+        name: "backlog",
+        title: "With a backlog".into(),
+        caption: "What each server relays while so many messages that cannot be delivered wait in \
+                  its queue. The steps are not to scale."
+            .into(),
+        views: vec![swept(lines, "messages already in the queue", Scale::steps(at))?],
+    })
+}
+
+/// The median of the rounds at each point.
+fn sweep(found: &Findings, points: for<'b> fn(&'b Figures<'_>) -> &'b [Point]) -> Vec<Line> {
+    let line = |figures: &Figures| {
+        let measured = points(figures);
+        let Scale::Steps(steps) = Scale::steps(measured.iter().map(|point| point.at)) else {
+            return None;
+        };
+        let medians = steps.into_iter().filter_map(|at| {
+            let here = measured.iter().filter(|point| point.at == at);
+            Some((at, spread(here.map(|point| point.round.relayed_rate))?.median))
+        });
+        let points: Vec<(f64, f64)> = medians.collect();
+        let hint = |(at, rate): &(f64, f64)| {
+            (*at, *rate, format!("{}: {}/s at {}", figures.name(), count(*rate), count(*at)))
+        };
+        let dots = points.iter().map(hint).collect();
+        (!points.is_empty()).then(|| Line { dots, ..Line::new(figures, points) })
+    };
+    found.lines().filter_map(line).collect()
+}
+
+fn swept(lines: Vec<Line>, axis: &str, x: Scale) -> Option<View> {
+    if lines.is_empty() {
+        return None;
+    }
+    let rates = lines.iter().flat_map(|line| line.points.iter().map(|(_, rate)| *rate));
+    let y = Axis { scale: Scale::from_zero(rates), show: count, name: String::new() };
+    let panel = Lines {
+        heading: "relayed a second".into(),
+        x: Axis { scale: x, show: count, name: axis.into() },
+        y,
+        lines,
+        references: vec![],
+        height: 340.0,
+    };
+    Some(View { label: "", panels: vec![Box::new(panel)] })
+}
+
+impl Line {
+    fn new(figures: &Figures, points: Vec<(f64, f64)>) -> Line {
+        Line { mark: figures.mark, name: figures.name().into(), points, dots: vec![] }
+    }
+}
