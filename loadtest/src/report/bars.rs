@@ -17,8 +17,9 @@ const BAR_PALE: f64 = 8.0;
 /// Below the rows: ticks and the name of the axis.
 const FOOT: f64 = 40.0;
 const TICK_ROOM: f64 = 62.0;
-/// A part of a bar that is wide enough is named in it.
-const ROUND_RADIUS: f64 = 3.4;
+const ROUND_RADIUS: f64 = 2.8;
+/// Rounds that lie no farther apart than this, in pixels, are not told apart.
+const ROUNDS_APART_MIN: f64 = 4.0;
 
 /// One server with its bar, and perhaps a pale one below it.
 pub struct Row {
@@ -142,10 +143,17 @@ impl Row {
             let hair = if bar.value > 0.0 { 1.5 } else { 0.0 };
             let width = (scale.place(bar.value) * inner.width).max(hair);
             svg.rect(class, Area { left: inner.left, top, width, height }, &bar.hint);
-            for round in &bar.rounds {
-                let x = inner.left + scale.place(*round) * inner.width;
-                let place = (x, top + height / 2.0);
-                svg.dot("round", place, ROUND_RADIUS.min(height / 2.6), &bar.hint);
+            let rounds = bar.rounds.iter().map(|round| scale.place(*round) * inner.width);
+            let rounds: Vec<f64> = rounds.collect();
+            let ends = rounds
+                .iter()
+                .copied()
+                .fold((f64::MAX, 0.0), |(least, most), round| (round.min(least), round.max(most)));
+            if ends.1 - ends.0 >= ROUNDS_APART_MIN {
+                for round in rounds {
+                    let place = (inner.left + round, top + height / 2.0);
+                    svg.dot("round", place, ROUND_RADIUS, &bar.hint);
+                }
             }
         }
     }
@@ -155,7 +163,7 @@ impl Row {
         for (bar, class, top, height) in self.bars(top) {
             let end = bar.rounds.iter().copied().fold(bar.value, f64::max);
             let place = (inner.left + scale.place(end) * inner.width + GAP, top + height / 2.0);
-            let class = if class == "bar" { "halo" } else { "faint halo small" };
+            let class = if class == "bar" { "halo" } else { "faint halo" };
             svg.text(class, Anchor::Start, (place.0, place.1 + 4.5), &bar.text);
         }
     }
@@ -215,7 +223,7 @@ impl Stacks {
         let (mut x, mut y) = (0.0, 0.0);
         let mut keys = Vec::new();
         for (index, kind) in self.kinds.iter().enumerate() {
-            let room = text_width(kind) + 34.0;
+            let room = text_width(kind) + 40.0;
             if x > 0.0 && x + room > width {
                 (x, y) = (0.0, y + LINE + 4.0);
             }
@@ -239,6 +247,12 @@ impl Stacks {
 }
 
 impl Stack {
+    /// The same parts, of a whole that is one.
+    pub fn shares(self) -> Stack {
+        let whole = self.whole().max(f64::MIN_POSITIVE);
+        Stack { parts: self.parts.iter().map(|part| part / whole).collect(), ..self }
+    }
+
     fn whole(&self) -> f64 {
         self.parts.iter().sum()
     }
@@ -269,7 +283,7 @@ impl Panel for Dots {
             let class = if tick == 0.0 { "axis" } else { "grid" };
             svg.line(class, (x_of(tick), top), (x_of(tick), bottom));
             let below = (x_of(tick), bottom + LINE);
-            svg.text("faint", Anchor::Middle, below, &(self.show)(tick));
+            svg.text("faint", Anchor::Middle, below, &(self.show)(tick).replace('-', "−"));
         }
         for (index, (mark, name, values)) in self.rows.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;

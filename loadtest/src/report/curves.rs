@@ -2,10 +2,10 @@
 
 use super::{
     drawings::{Drawing, View},
-    figures::{Figures, Findings, latency_rounds, median_round, plausible, spread},
+    figures::{Figures, Findings, latency_rounds, median_round, plausible, ratio, spread},
     plot::{Axis, Line, Lines, Panel, Reference},
     scale::Scale,
-    words::{count, micros},
+    words::{count, micros, times},
 };
 use crate::outcome::{Point, Progress, Round};
 
@@ -107,7 +107,7 @@ pub fn latency(found: &Findings) -> Option<Drawing> {
     let values = lines.iter().flat_map(|line| line.points.iter().map(|(_, micros)| *micros));
     let scale = Scale::log(values.chain(references.iter().map(|reference| reference.at)));
     let panel = Lines {
-        heading: format!("from the end of the message to its 250, {}", found.load.words()),
+        heading: format!("time to the 250, {}", found.load.words()),
         x: Axis { scale: Scale::Percentile, show: percentile, name: "percentile".into() },
         y: Axis { scale, show: micros, name: String::new() },
         lines,
@@ -117,7 +117,7 @@ pub fn latency(found: &Findings) -> Option<Drawing> {
     Some(Drawing {
         name: "latency",
         title: "Latency by percentile".into(),
-        caption: "The round with the median p99. To the right, the rare slow ones: of 10,000 \
+        caption: "From the end of a message to its 250, in the round with the median p99. To the right, the rare slow ones: of 10,000 \
                   messages, one waits longer than p99.99."
             .into(),
         views: vec![View { label: "", panels: vec![Box::new(panel)] }],
@@ -130,30 +130,17 @@ fn percentile(value: f64) -> String {
 
 pub fn cores(found: &Findings) -> Option<Drawing> {
     let lines = sweep(found, |figures| &figures.server.by_cores);
-    let at: Vec<f64> =
-        lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).collect();
-    Some(Drawing {
-        name: "cores",
-        title: "Scaling over cores".into(),
-        caption: "What each server relays when it may use so many cores. Source and sink run on \
-                  the same machine."
-            .into(),
-        views: vec![swept(lines, "cores", Scale::steps(at))?],
-    })
+    let caption = "What each server relays when it may use so many cores, and how many times its \
+                   own rate on the fewest that is. Source and sink run on the same machine.";
+    swept("cores", "Scaling over cores", caption, "cores", lines)
 }
 
 pub fn backlog(found: &Findings) -> Option<Drawing> {
     let lines = sweep(found, |figures| &figures.server.by_backlog);
-    let at: Vec<f64> =
-        lines.iter().flat_map(|line| line.points.iter().map(|(at, _)| *at)).collect();
-    Some(Drawing {
-        name: "backlog",
-        title: "With a backlog".into(),
-        caption: "What each server relays while so many messages that cannot be delivered wait in \
-                  its queue. The steps are not to scale."
-            .into(),
-        views: vec![swept(lines, "messages already in the queue", Scale::steps(at))?],
-    })
+    let caption = "What each server relays while messages that cannot be delivered wait in its \
+                   queue, and how much of its own rate with the fewest that is. The steps are not \
+                   to scale.";
+    swept("backlog", "With a backlog", caption, "messages already in the queue", lines)
 }
 
 /// The median of the rounds at each point.
@@ -177,25 +164,52 @@ fn sweep(found: &Findings, points: for<'b> fn(&'b Figures<'_>) -> &'b [Point]) -
     found.lines().filter_map(line).collect()
 }
 
-fn swept(lines: Vec<Line>, axis: &str, x: Scale) -> Option<View> {
+/// The rates, and beside them each as a multiple of the line's own first.
+fn swept(
+    name: &'static str,
+    title: &str,
+    caption: &str,
+    axis: &str,
+    lines: Vec<Line>,
+) -> Option<Drawing> {
     if lines.is_empty() {
         return None;
     }
-    let rates = lines.iter().flat_map(|line| line.points.iter().map(|(_, rate)| *rate));
-    let y = Axis { scale: Scale::from_zero(rates), show: count, name: String::new() };
-    let panel = Lines {
-        heading: "relayed a second".into(),
-        x: Axis { scale: x, show: count, name: axis.into() },
-        y,
-        lines,
-        references: vec![],
-        height: 340.0,
+    let relative: Vec<Line> = lines.iter().filter_map(Line::relative).collect();
+    let panel = |heading: &str, lines: Vec<Line>| -> Box<dyn Panel> {
+        let points = || lines.iter().flat_map(|line| line.points.iter());
+        let x = Scale::steps(points().map(|(at, _)| *at));
+        let y = Scale::from_zero(points().map(|(_, value)| *value));
+        Box::new(Lines {
+            heading: heading.into(),
+            x: Axis { scale: x, show: count, name: axis.into() },
+            y: Axis { scale: y, show: count, name: String::new() },
+            lines,
+            references: vec![],
+            height: 320.0,
+        })
     };
-    Some(View { label: "", panels: vec![Box::new(panel)] })
+    let panels =
+        vec![panel("relayed a second", lines), panel("as a multiple of its own first", relative)];
+    let views = vec![View { label: "", panels }];
+    Some(Drawing { name, title: title.into(), caption: caption.into(), views })
 }
 
 impl Line {
     fn new(figures: &Figures, points: Vec<(f64, f64)>) -> Line {
         Line { mark: figures.mark, name: figures.name().into(), points, dots: vec![] }
+    }
+
+    /// Each value as a multiple of the first.
+    fn relative(&self) -> Option<Line> {
+        let (_, first) = *self.points.first()?;
+        let multiple = |(at, value): &(f64, f64)| Some((*at, ratio(*value, first)?));
+        let points: Option<Vec<_>> = self.points.iter().map(multiple).collect();
+        let points = points?;
+        let hint = |(at, multiple): &(f64, f64)| {
+            (*at, *multiple, format!("{}: {} at {}", self.name, times(*multiple), count(*at)))
+        };
+        let dots = points.iter().map(hint).collect();
+        Some(Line { mark: self.mark, name: self.name.clone(), points, dots })
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     bars::{Bar, Bars, Dots, Row, Stack, Stacks},
     curves::{backlog, cores, latency, over_time},
-    figures::{Figures, Findings, Group, Metric, SHARE_OF_CEILING, Spread, plausible},
+    figures::{Figures, Findings, Group, Metric, SHARE_OF_CEILING, Spread, plausible, ratio},
     plot::{Panel, Reference},
     scale::Scale,
     svg::{Area, Svg},
@@ -97,7 +97,7 @@ fn throughput(found: &Findings) -> Option<Drawing> {
         name: "throughput",
         title: "Throughput".into(),
         caption: "Thick: relayed, until the last message had reached the sink. Thin: accepted \
-                  from the source. Bars are medians, each circle is a round."
+                  from the source. Bars are medians; circles are rounds, where they lie apart."
             .into(),
         views: vec![View { label: "", panels: vec![Box::new(panel)] }],
     })
@@ -116,7 +116,8 @@ fn cost(found: &Findings) -> Option<Drawing> {
     (!panels.is_empty()).then(|| Drawing {
         name: "cost",
         title: "What a message costs".into(),
-        caption: "Shorter is better. Medians of the rounds, each circle is a round.".into(),
+        caption: "Shorter is better. Bars are medians; circles are rounds, where they lie apart."
+            .into(),
         views: vec![View { label: "", panels }],
     })
 }
@@ -166,43 +167,57 @@ fn rounds(found: &Findings) -> Option<Drawing> {
 
 fn calls(found: &Findings) -> Option<Drawing> {
     let traced: Vec<&Figures> =
-        found.relays.iter().filter(|figures| !figures.server.syscalls.is_empty()).collect();
-    let mut kinds: Vec<(&str, f64)> = Vec::new();
-    for (name, calls) in traced.iter().flat_map(|figures| &figures.server.syscalls) {
-        // The server that makes most of a kind decides how much it matters.
-        match kinds.iter_mut().find(|(kind, _)| kind == name) {
-            Some((_, most)) => *most = most.max(*calls),
-            None => kinds.push((name, *calls)),
-        }
-    }
-    kinds.retain(|(_, calls)| plausible(*calls) && *calls > 0.0);
-    kinds.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    kinds.truncate(KINDS_MAX);
+        found.relays.iter().filter(|figures| figures.calls.is_some()).collect();
+    let kinds = kinds(&traced);
     if kinds.is_empty() {
         return None;
     }
-    let row = |figures: &&Figures| {
-        let of = |kind: &str| {
-            let same = figures.server.syscalls.iter().filter(|(name, _)| name == kind);
-            same.map(|(_, calls)| *calls).filter(|calls| plausible(*calls)).sum::<f64>()
-        };
+    let stack = |figures: &&Figures| {
+        let mut parts: Vec<f64> = kinds.iter().map(|kind| calls_of(figures, kind)).collect();
         let whole = figures.calls.as_ref().map_or(0.0, |spread| spread.median);
-        let mut parts: Vec<f64> = kinds.iter().map(|(kind, _)| of(kind)).collect();
         parts.push((whole - parts.iter().sum::<f64>()).max(0.0));
         Stack { name: figures.name().into(), parts, text: count(whole) }
     };
-    let rows = traced.iter().map(row).collect();
-    let names = kinds.iter().map(|(kind, _)| (*kind).to_owned());
-    let kinds = names.chain(["others".to_owned()]).collect();
-    let panel = Stacks { heading: "system calls a message".into(), kinds, rows };
+    let names = || kinds.iter().map(|kind| (*kind).to_owned()).chain(["others".to_owned()]);
+    let view = |label, heading: &str, rows: Vec<Stack>| -> View {
+        let panel = Stacks { heading: heading.into(), kinds: names().collect(), rows };
+        View { label, panels: vec![Box::new(panel)] }
+    };
+    let stacks = || traced.iter().map(stack);
     Some(Drawing {
         name: "calls",
         title: "System calls".into(),
         caption: "Counted in a round of its own under a tracer, which slows the server down: the \
                   calls a message are close, the rate is not told."
             .into(),
-        views: vec![View { label: "", panels: vec![Box::new(panel)] }],
+        views: vec![
+            view("number", "system calls a message", stacks().collect()),
+            view("share", "share of each server's calls", stacks().map(Stack::shares).collect()),
+        ],
     })
+}
+
+/// The calls that make the largest share of any server's, the largest first.
+fn kinds<'a>(traced: &[&Figures<'a>]) -> Vec<&'a str> {
+    let mut kinds: Vec<(&str, f64)> = Vec::new();
+    for figures in traced {
+        let whole = figures.calls.as_ref().map_or(0.0, |spread| spread.median);
+        for (name, calls) in &figures.server.syscalls {
+            let share = ratio(*calls, whole).unwrap_or(0.0);
+            match kinds.iter_mut().find(|(kind, _)| kind == name) {
+                Some((_, most)) => *most = most.max(share),
+                None => kinds.push((name, share)),
+            }
+        }
+    }
+    kinds.retain(|(_, share)| *share > 0.0);
+    kinds.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    kinds.into_iter().take(KINDS_MAX).map(|(kind, _)| kind).collect()
+}
+
+fn calls_of(figures: &Figures, kind: &str) -> f64 {
+    let same = figures.server.syscalls.iter().filter(|(name, _)| name == kind);
+    same.map(|(_, calls)| *calls).filter(|calls| plausible(*calls)).sum()
 }
 
 fn imap(found: &Findings) -> Option<Drawing> {

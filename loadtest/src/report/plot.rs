@@ -15,7 +15,9 @@ const GAP: f64 = 8.0;
 const NAMES_MAX: f64 = 0.3;
 /// A tick along the horizontal axis has at least this much room.
 const TICK_ROOM: f64 = 58.0;
-const TICK_ROOM_VERTICAL: f64 = 34.0;
+const TICK_ROOM_VERTICAL: f64 = 44.0;
+/// A logarithmic axis cannot be read between its ticks: it has more of them.
+const TICK_ROOM_LOG: f64 = 26.0;
 
 /// Something to draw into a rectangle.
 pub trait Panel {
@@ -68,8 +70,11 @@ impl Panel for Lines {
         for line in &self.lines {
             svg.marked(line.mark, |svg| self.draw_line(svg, inner, line));
         }
-        // Names last: no line may cross them.
-        for line in &self.lines {
+        // Names last: no line may cross them. The lowest first: those above it make way upwards.
+        let mut lines: Vec<&Line> = self.lines.iter().collect();
+        let end = |line: &Line| line.points.last().map_or(0.0, |(_, value)| *value);
+        lines.sort_by(|one, other| end(one).total_cmp(&end(other)));
+        for line in lines {
             svg.marked(line.mark, |svg| self.draw_name(svg, area, inner, line, &mut taken));
         }
     }
@@ -92,8 +97,9 @@ impl Lines {
 
     fn draw_axes(&self, svg: &mut Svg, inner: Area) {
         let (left, right, bottom) = (inner.left, inner.right(), inner.bottom());
-        let many = (inner.height / TICK_ROOM_VERTICAL) as usize;
-        for tick in self.y.scale.ticks(many) {
+        let log = matches!(self.y.scale, Scale::Log { .. });
+        let room = if log { TICK_ROOM_LOG } else { TICK_ROOM_VERTICAL };
+        for tick in self.y.scale.ticks((inner.height / room) as usize) {
             let y = self.y_of(inner, tick);
             svg.line("grid", (left, y), (right, y));
             let text = (self.y.show)(tick);

@@ -8,8 +8,8 @@ const LAST_PERCENTILE: f64 = 99.99;
 const LARGEST: f64 = 1e15;
 /// A logarithmic axis begins no lower than this.
 const SMALLEST: f64 = 1e-3;
-/// A logarithmic axis of more decades has no ticks between them.
-const DECADES_DIVIDED_MAX: f64 = 2.2;
+/// The digits that are ticks of a logarithmic axis: as many of them as there is room for.
+const DIGITS: [&[f64]; 2] = [&[1.0, 2.0, 5.0], &[1.0]];
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
@@ -100,14 +100,15 @@ fn linear_ticks(from: f64, to: f64, most: usize) -> Vec<f64> {
 }
 
 fn log_ticks(from: f64, to: f64, most: usize) -> Vec<f64> {
-    let (first, last) = (from.log10().floor() as i32, to.log10().ceil() as i32);
-    let divided = (to / from).log10() <= DECADES_DIVIDED_MAX;
-    let digits: &[f64] = if divided { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
     let within = |tick: &f64| *tick > from * 0.999 && *tick < to * 1.001;
-    let ticks: Vec<f64> = (first..=last)
-        .flat_map(|decade| digits.iter().map(move |digit| digit * 10f64.powi(decade)))
-        .filter(within)
-        .collect();
+    let ticks_of = |digits: &[f64]| -> Vec<f64> {
+        let decades = decades.clone().map(|decade| 10f64.powi(decade));
+        let ticks = decades.flat_map(|power| digits.iter().map(move |digit| digit * power));
+        ticks.filter(within).collect()
+    };
+    let [fine, coarse] = DIGITS.map(ticks_of);
+    let ticks = if fine.len() <= most { fine } else { coarse };
     let every = ticks.len().div_ceil(most.max(2)).max(1);
     ticks.into_iter().step_by(every).collect()
 }
@@ -158,7 +159,7 @@ mod tests {
         assert_eq!(Scale::from_zero([]), Scale::Linear { from: 0.0, to: 1.0 });
         let ticks = Scale::from_zero([7_120.0]).ticks(5);
         assert_eq!(ticks, [0.0, 2_000.0, 4_000.0, 6_000.0, 8_000.0]);
-        assert_eq!(Scale::around_zero([-8.0, 3.0]).ticks(4), [-10.0, -5.0, 0.0, 5.0, 10.0]);
+        assert_eq!(Scale::around_zero([-8.0, 3.0]).ticks(4), [-5.0, 0.0, 5.0]);
     }
 
     #[test]

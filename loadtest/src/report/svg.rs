@@ -9,7 +9,7 @@ pub const LINE: f64 = 16.0;
 /// Servers have this many colours before they repeat.
 const COLOURS: usize = 7;
 /// Width of a letter of 13 pixels, on the average.
-const LETTER: f64 = 7.2;
+const LETTER: f64 = 7.9;
 
 /// Whose figure a shape shows: sets its colour and its dashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

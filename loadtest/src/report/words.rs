@@ -6,6 +6,8 @@ use super::figures::{Figures, Findings, SHARE_OF_CEILING, ratio};
 const EQUAL_WITHIN: f64 = 0.03;
 /// A headline names this many others; the table has all.
 const NAMED_MAX: usize = 5;
+/// A ratio below this is told as a fraction: people see more in 1/14 than in 0.071.
+const FRACTION_BELOW: f64 = 0.5;
 const OCTET_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /// `7,120`, `31.5`, `0.03`.
@@ -48,9 +50,13 @@ pub fn octets(value: f64) -> String {
     format!("{} {}", three_digits(value), OCTET_UNITS.get(unit).unwrap_or(&"B"))
 }
 
-/// `14.2×`, `0.31×`.
+/// `14.2×`, `0.71×`, `1/14.2`.
 pub fn times(ratio: f64) -> String {
-    format!("{}×", three_digits(ratio))
+    if ratio > 0.0 && ratio < FRACTION_BELOW {
+        format!("1/{}", three_digits(1.0 / ratio))
+    } else {
+        format!("{}×", three_digits(ratio))
+    }
 }
 
 pub fn percent(share: f64) -> String {
@@ -140,8 +146,12 @@ fn told(servers: &[Figures], ranked: &[&Figures], did: &str, what: &str) -> Opti
     if others.is_empty() {
         return Some(format!("{} {did} {}.", own.name(), speed(own)));
     }
-    let compared: Vec<String> =
-        others.iter().take(NAMED_MAX).filter_map(|other| beside(own, other)).collect();
+    let compared: Vec<String> = others
+        .iter()
+        .take(NAMED_MAX)
+        .enumerate()
+        .filter_map(|(index, other)| beside(own, other, index == 0))
+        .collect();
     let list = listed(&compared);
     if own.times(fastest)? < 1.0 - EQUAL_WITHIN {
         return Some(format!(
@@ -155,13 +165,15 @@ fn told(servers: &[Figures], ranked: &[&Figures], did: &str, what: &str) -> Opti
     Some(format!("{} {did} {}: {list}.", own.name(), speed(own)))
 }
 
-fn beside(own: &Figures, other: &Figures) -> Option<String> {
+/// The first of a list has the whole phrase, which the others need not repeat.
+fn beside(own: &Figures, other: &Figures, first: bool) -> Option<String> {
     let ratio = own.times(other)?;
     let name = other.name();
     Some(if (ratio - 1.0).abs() < EQUAL_WITHIN {
         format!("as many as {name}")
     } else {
-        format!("{} times {name}", three_digits(ratio))
+        let as_many_as = if first { "as many as " } else { "" };
+        format!("{} times {as_many_as}{name}", three_digits(ratio))
     })
 }
 
@@ -210,7 +222,9 @@ mod tests {
             (octets, 1_048_576.0, "1 MiB"),
             (octets, 1e18, "909,495 TiB"),
             (times, 14.22, "14.2×"),
-            (times, 0.07, "0.070×"),
+            (times, 0.07, "1/14.3"),
+            (times, 0.71, "0.71×"),
+            (times, 0.0, "0×"),
             (percent, 0.846, "85 %"),
         ];
         for (show, value, text) in cases {
