@@ -210,7 +210,7 @@ impl Panel for Stacks {
         for row in &self.rows {
             let name = fit(&row.name, area.width * NAMES_MAX);
             svg.text("ink", Anchor::Start, (area.left, top + ROW / 2.0 + 4.5), &name);
-            self.draw_stack(svg, row, Area { top, ..inner }, width / most);
+            self.draw_stack(svg, row, Area { top, ..inner }, most);
             top += ROW;
         }
         svg.line("axis", (inner.left, inner.top), (inner.left, top));
@@ -233,10 +233,15 @@ impl Stacks {
         keys
     }
 
-    fn draw_stack(&self, svg: &mut Svg, row: &Stack, inner: Area, unit: f64) {
+    fn draw_stack(&self, svg: &mut Svg, row: &Stack, inner: Area, most: f64) {
         let mut left = inner.left;
         for (kind, value) in row.parts.iter().enumerate().filter(|(_, value)| **value > 0.0) {
-            let part = Area { left, top: inner.top + 5.0, width: value * unit, height: ROW - 10.0 };
+            let part = Area {
+                left,
+                top: inner.top + 5.0,
+                width: value / most * inner.width,
+                height: ROW - 10.0,
+            };
             let name = self.kinds.get(kind).map_or("", String::as_str);
             let hint = format!("{}: {value:.2} {name}", row.name);
             svg.marked(Mark::Kind(kind), |svg| svg.rect("bar", part, &hint));
@@ -264,7 +269,14 @@ pub struct Dots {
     pub axis: String,
     pub scale: Scale,
     pub show: fn(f64) -> String,
-    pub rows: Vec<(Mark, String, Vec<(f64, String)>)>,
+    pub rows: Vec<DotRow>,
+}
+
+pub struct DotRow {
+    pub mark: Mark,
+    pub name: String,
+    /// Values, and what each says.
+    pub dots: Vec<(f64, String)>,
 }
 
 impl Panel for Dots {
@@ -274,7 +286,7 @@ impl Panel for Dots {
 
     fn draw(&self, svg: &mut Svg, area: Area) {
         heading(svg, area, &self.heading);
-        let names = widest(self.rows.iter().map(|(_, name, _)| name.clone()));
+        let names = widest(self.rows.iter().map(|row| row.name.clone()));
         let left = area.left + names.min(area.width * NAMES_MAX) + 3.0 * GAP;
         let width = (area.right() - left - 3.0 * GAP).max(1.0);
         let (top, x_of) = (area.top + HEAD, |value| left + self.scale.place(value) * width);
@@ -285,12 +297,12 @@ impl Panel for Dots {
             let below = (x_of(tick), bottom + LINE);
             svg.text("faint", Anchor::Middle, below, &(self.show)(tick).replace('-', "−"));
         }
-        for (index, (mark, name, values)) in self.rows.iter().enumerate() {
+        for (index, row) in self.rows.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;
-            let name = fit(name, area.width * NAMES_MAX);
+            let name = fit(&row.name, area.width * NAMES_MAX);
             svg.text("ink", Anchor::Start, (area.left, y + 4.5), &name);
-            svg.marked(*mark, |svg| {
-                for (value, hint) in values {
+            svg.marked(row.mark, |svg| {
+                for (value, hint) in &row.dots {
                     svg.dot("dot", (x_of(*value), y), 5.0, hint);
                 }
             });

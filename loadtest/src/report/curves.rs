@@ -117,8 +117,8 @@ pub fn latency(found: &Findings) -> Option<Drawing> {
     Some(Drawing {
         name: "latency",
         title: "Latency by percentile".into(),
-        caption: "From the end of a message to its 250, in the round with the median p99. To the right, the rare slow ones: of 10,000 \
-                  messages, one waits longer than p99.99."
+        caption: "From the end of a message to its 250, in the round with the median p99. To the \
+                  right the rare slow ones: of 10,000 messages, one waits longer than p99.99."
             .into(),
         views: vec![View { label: "", panels: vec![Box::new(panel)] }],
     })

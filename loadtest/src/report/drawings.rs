@@ -1,7 +1,7 @@
 //! Which plots a comparison has, and what each of them shows.
 
 use super::{
-    bars::{Bar, Bars, Dots, Row, Stack, Stacks},
+    bars::{Bar, Bars, DotRow, Dots, Row, Stack, Stacks},
     curves::{backlog, cores, latency, over_time},
     figures::{Figures, Findings, Group, Metric, SHARE_OF_CEILING, Spread, plausible, ratio},
     plot::{Panel, Reference},
@@ -141,13 +141,14 @@ fn rounds(found: &Findings) -> Option<Drawing> {
             (100.0 * (rate / median - 1.0), hint)
         };
         let dots: Vec<_> = rounds.iter().enumerate().map(dot).collect();
-        (*median > 0.0 && dots.len() > 1).then(|| (figures.mark, figures.name().into(), dots))
+        let (mark, name) = (figures.mark, figures.name().into());
+        (*median > 0.0 && dots.len() > 1).then_some(DotRow { mark, name, dots })
     };
     let rows: Vec<_> = found.lines().filter_map(row).collect();
     if rows.is_empty() {
         return None;
     }
-    let apart = rows.iter().flat_map(|(_, _, dots)| dots.iter().map(|(apart, _)| *apart));
+    let apart = rows.iter().flat_map(|row| row.dots.iter().map(|(apart, _)| *apart));
     let panel = Dots {
         heading: "relayed a second, each round".into(),
         axis: "per cent from the server's own median".into(),
@@ -197,7 +198,7 @@ fn calls(found: &Findings) -> Option<Drawing> {
     })
 }
 
-/// The calls that make the largest share of any server's, the largest first.
+/// The calls that make the largest shares, over all servers, the largest first.
 fn kinds<'a>(traced: &[&Figures<'a>]) -> Vec<&'a str> {
     let mut kinds: Vec<(&str, f64)> = Vec::new();
     for figures in traced {
@@ -205,7 +206,7 @@ fn kinds<'a>(traced: &[&Figures<'a>]) -> Vec<&'a str> {
         for (name, calls) in &figures.server.syscalls {
             let share = ratio(*calls, whole).unwrap_or(0.0);
             match kinds.iter_mut().find(|(kind, _)| kind == name) {
-                Some((_, most)) => *most = most.max(share),
+                Some((_, shares)) => *shares += share,
                 None => kinds.push((name, share)),
             }
         }

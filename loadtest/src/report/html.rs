@@ -265,7 +265,7 @@ fn put_imap(page: &mut String, found: &Findings) {
         return;
     }
     page.push_str(
-        "<section>\n<h2>IMAP in numbers</h2>\n<div class=\"scroll\">\n<table>\n<thead>\n<tr>\
+        "<section>\n<h2>IMAP in numbers</h2>\n<div class=\"scroll\">\n<table class=\"imap\">\n<thead>\n<tr>\
          <th>server</th><th>command</th><th>a second</th><th>p50</th><th>p99</th><th>p99.9</th>\
          <th>CPU</th><th>errors</th></tr>\n</thead>\n<tbody>\n",
     );

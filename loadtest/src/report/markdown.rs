@@ -29,7 +29,7 @@ pub fn text(found: &Findings, plots: &str) -> String {
             let _ = writeln!(text, "- {}", inline(note));
         }
     }
-    let command = words::shell(&found.comparison.command);
+    let command = words::printable(&words::shell(&found.comparison.command));
     let fence = fence(&command);
     let _ = write!(text, "\nRepeat it with\n\n{fence}sh\n{command}\n{fence}\n");
     text

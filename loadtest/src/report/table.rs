@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     figures::{Figures, Findings, GROUPS, Group, Metric, Rank, ratio},
-    words,
+    words::{self, printable},
 };
 
 /// A name takes no more columns than this.
@@ -15,7 +15,7 @@ pub fn text(found: &Findings) -> String {
     let mut text = words::headline(found);
     text.push('\n');
     for sentence in words::ceiling(found).iter().chain(&words::cautions(found)) {
-        let _ = writeln!(text, "{}", printable(sentence));
+        let _ = writeln!(text, "{sentence}");
     }
     for group in GROUPS {
         put_group(&mut text, found, group);
@@ -138,9 +138,4 @@ fn name(figures: &Figures) -> String {
         return name.into();
     }
     name.chars().take(NAME_COLUMNS_MAX - 1).chain(['…']).collect()
-}
-
-/// Without what would move a terminal's cursor or change its colours: names come from files.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }

@@ -1,6 +1,6 @@
 //! Numbers and sentences as people read them.
 
-use super::figures::{Figures, Findings, SHARE_OF_CEILING, ratio};
+use super::figures::{Figures, Findings, SHARE_OF_CEILING, plausible, ratio};
 
 /// Rates nearer than this are told as equal: rounds on one machine differ by as much.
 const EQUAL_WITHIN: f64 = 0.03;
@@ -8,10 +8,15 @@ const EQUAL_WITHIN: f64 = 0.03;
 const NAMED_MAX: usize = 5;
 /// A ratio below this is told as a fraction: people see more in 1/14 than in 0.071.
 const FRACTION_BELOW: f64 = 0.5;
+/// Stands for a number that is none.
+pub const UNKNOWN: &str = "–";
 const OCTET_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /// `7,120`, `31.5`, `0.03`.
 pub fn count(value: f64) -> String {
+    if !told_at_all(value) {
+        return UNKNOWN.into();
+    }
     let decimals = match value.abs() {
         value if value >= 99.95 || value.fract() == 0.0 => 0,
         value if value >= 9.995 => 1,
@@ -34,6 +39,7 @@ pub fn count(value: f64) -> String {
 /// `312 µs`, `3.1 ms`, `1.2 s`.
 pub fn micros(value: f64) -> String {
     match value {
+        value if !told_at_all(value) => UNKNOWN.into(),
         value if value >= 999_500.0 => format!("{} s", three_digits(value / 1e6)),
         value if value >= 999.5 => format!("{} ms", three_digits(value / 1e3)),
         value => format!("{} µs", three_digits(value)),
@@ -42,6 +48,9 @@ pub fn micros(value: f64) -> String {
 
 /// `312 B`, `4.1 KiB`, `48 MiB`.
 pub fn octets(value: f64) -> String {
+    if !told_at_all(value) {
+        return UNKNOWN.into();
+    }
     let (mut value, mut unit) = (value, 0);
     while value >= 999.5 && unit + 1 < OCTET_UNITS.len() {
         value /= 1024.0;
@@ -83,12 +92,12 @@ pub fn cautions(found: &Findings) -> Vec<String> {
             cautions.push(format!("{name} gave no figures: {}", sentence(first_line(reason))));
         }
         if let Some(lost) = figures.lost.as_ref().filter(|lost| lost.median > 0.0) {
-            let messages = if lost.median == 1.0 { "message" } else { "messages" };
-            let lost = count(lost.median);
-            cautions.push(format!("{name} lost {lost} {messages} that it had acknowledged."));
+            let lost = messages(lost.median);
+            cautions.push(format!("{name} lost {lost} that it had acknowledged."));
         }
         if let Some(twice) = figures.duplicates.as_ref().filter(|twice| twice.median > 0.0) {
-            cautions.push(format!("{name} delivered {} too often.", count(twice.median)));
+            let twice = messages(twice.median);
+            cautions.push(format!("{name} delivered {twice} more than it was given."));
         }
     }
     cautions
@@ -119,6 +128,11 @@ pub fn shell(words: &[String]) -> String {
         }
     };
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// Without what would move a terminal's cursor or change its colours: names come from files.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 pub fn first_line(text: &str) -> &str {
@@ -185,9 +199,18 @@ fn listed(parts: &[String]) -> String {
     }
 }
 
+fn messages(number: f64) -> String {
+    format!("{} message{}", count(number), if number == 1.0 { "" } else { "s" })
+}
+
 fn sentence(text: &str) -> String {
     let text = text.trim_end();
     if text.ends_with(['.', '!', '?']) { text.into() } else { format!("{text}.") }
+}
+
+/// No figure of a machine is larger, and more digits are no help to anybody.
+fn told_at_all(value: f64) -> bool {
+    plausible(value.abs())
 }
 
 fn three_digits(value: f64) -> String {
@@ -220,7 +243,10 @@ mod tests {
             (octets, 0.0, "0 B"),
             (octets, 4_200.0, "4.10 KiB"),
             (octets, 1_048_576.0, "1 MiB"),
-            (octets, 1e18, "909,495 TiB"),
+            (octets, 1e15, "909 TiB"),
+            (octets, 1e308, "–"),
+            (count, f64::NAN, "–"),
+            (micros, f64::INFINITY, "–"),
             (times, 14.22, "14.2×"),
             (times, 0.07, "1/14.3"),
             (times, 0.71, "0.71×"),
