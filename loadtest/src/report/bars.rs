@@ -295,7 +295,7 @@ impl Panel for Dots {
             let class = if tick == 0.0 { "axis" } else { "grid" };
             svg.line(class, (x_of(tick), top), (x_of(tick), bottom));
             let below = (x_of(tick), bottom + LINE);
-            svg.text("faint", Anchor::Middle, below, &(self.show)(tick).replace('-', "−"));
+            svg.text("faint", Anchor::Middle, below, &(self.show)(tick));
         }
         for (index, row) in self.rows.iter().enumerate() {
             let y = top + (index as f64 + 0.5) * ROW;

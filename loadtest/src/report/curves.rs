@@ -5,7 +5,7 @@ use super::{
     figures::{Figures, Findings, latency_rounds, median_round, plausible, ratio, spread},
     plot::{Axis, Line, Lines, Panel, Reference},
     scale::Scale,
-    words::{count, micros, times},
+    words::{count, micros, round_micros, times},
 };
 use crate::outcome::{Point, Progress, Round};
 
@@ -109,7 +109,7 @@ pub fn latency(found: &Findings) -> Option<Drawing> {
     let panel = Lines {
         heading: format!("time to the 250, {}", found.load.words()),
         x: Axis { scale: Scale::Percentile, show: percentile, name: "percentile".into() },
-        y: Axis { scale, show: micros, name: String::new() },
+        y: Axis { scale, show: round_micros, name: String::new() },
         lines,
         references,
         height: 430.0,

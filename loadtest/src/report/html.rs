@@ -211,7 +211,8 @@ fn put_group(page: &mut String, found: &Findings, servers: &[&Figures], group: G
     let columns = servers.len() + 1;
     let _ = write!(
         page,
-        "<tbody>\n<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{columns}\">{title}</th></tr>\n"
+        "<tbody>\n<tr class=\"group\"><th scope=\"rowgroup\" \
+         colspan=\"{columns}\">{title}</th></tr>\n"
     );
     for metric in metrics {
         let _ = write!(page, "<tr><th scope=\"row\">{}</th>", metric.name);
@@ -265,7 +266,8 @@ fn put_imap(page: &mut String, found: &Findings) {
         return;
     }
     page.push_str(
-        "<section>\n<h2>IMAP in numbers</h2>\n<div class=\"scroll\">\n<table class=\"imap\">\n<thead>\n<tr>\
+        "<section>\n<h2>IMAP in numbers</h2>\n<div class=\"scroll\">\n<table class=\"imap\">\n\
+         <thead>\n<tr>\
          <th>server</th><th>command</th><th>a second</th><th>p50</th><th>p99</th><th>p99.9</th>\
          <th>CPU</th><th>errors</th></tr>\n</thead>\n<tbody>\n",
     );

@@ -108,7 +108,8 @@ impl Svg {
 
     pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         self.put(format_args!(
-            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>\n"
+            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" \
+             y2=\"{y2:.1}\"/>\n"
         ));
     }
 
@@ -147,7 +148,8 @@ impl Svg {
             Anchor::End => "end",
         };
         self.put(format_args!(
-            "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n",
+            "<text class=\"{class}\" text-anchor=\"{anchor}\" x=\"{x:.1}\" \
+             y=\"{y:.1}\">{}</text>\n",
             escape(text)
         ));
     }

@@ -1,6 +1,7 @@
 //! Numbers and sentences as people read them.
 
 use super::figures::{Figures, Findings, SHARE_OF_CEILING, plausible, ratio};
+use crate::units;
 
 /// Rates nearer than this are told as equal: rounds on one machine differ by as much.
 const EQUAL_WITHIN: f64 = 0.03;
@@ -10,11 +11,10 @@ const NAMED_MAX: usize = 5;
 const FRACTION_BELOW: f64 = 0.5;
 /// Stands for a number that is none.
 pub const UNKNOWN: &str = "–";
-const OCTET_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/// `7,120`, `31.5`, `0.03`.
+/// `7,120`, `31.5`, `0.031`.
 pub fn count(value: f64) -> String {
-    if !told_at_all(value) {
+    if !plausible(value.abs()) {
         return UNKNOWN.into();
     }
     let decimals = match value.abs() {
@@ -23,40 +23,23 @@ pub fn count(value: f64) -> String {
         value if value >= 0.0995 => 2,
         _ => 3,
     };
-    let text = format!("{value:.decimals$}");
+    let text = format!("{:.decimals$}", value.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
-    let mut grouped = String::from(sign);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped + rest
+    let sign = if value < 0.0 { "−" } else { "" };
+    format!("{sign}{}{rest}", whole.parse().map_or_else(|_| whole.into(), units::show_count))
 }
 
-/// `312 µs`, `3.1 ms`, `1.2 s`.
 pub fn micros(value: f64) -> String {
-    match value {
-        value if !told_at_all(value) => UNKNOWN.into(),
-        value if value >= 999_500.0 => format!("{} s", three_digits(value / 1e6)),
-        value if value >= 999.5 => format!("{} ms", three_digits(value / 1e3)),
-        value => format!("{} µs", three_digits(value)),
-    }
+    if plausible(value) { units::show_micros(value) } else { UNKNOWN.into() }
 }
 
-/// `312 B`, `4.1 KiB`, `48 MiB`.
+/// `1 ms` for `1.00 ms`: what stands beside an axis is round.
+pub fn round_micros(value: f64) -> String {
+    micros(value).replace(".00 ", " ").replace(".0 ", " ")
+}
+
 pub fn octets(value: f64) -> String {
-    if !told_at_all(value) {
-        return UNKNOWN.into();
-    }
-    let (mut value, mut unit) = (value, 0);
-    while value >= 999.5 && unit + 1 < OCTET_UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{} {}", three_digits(value), OCTET_UNITS.get(unit).unwrap_or(&"B"))
+    if plausible(value) { units::show_octets(value.round() as u64) } else { UNKNOWN.into() }
 }
 
 /// `14.2×`, `0.71×`, `1/14.2`.
@@ -208,11 +191,6 @@ fn sentence(text: &str) -> String {
     if text.ends_with(['.', '!', '?']) { text.into() } else { format!("{text}.") }
 }
 
-/// No figure of a machine is larger, and more digits are no help to anybody.
-fn told_at_all(value: f64) -> bool {
-    plausible(value.abs())
-}
-
 fn three_digits(value: f64) -> String {
     match value {
         value if value.fract() == 0.0 || value >= 99.95 => count(value.round()),
@@ -236,14 +214,16 @@ mod tests {
             (count, 31.46, "31.5"),
             (count, 2.5, "2.50"),
             (count, 0.031, "0.031"),
-            (count, -4_000.0, "-4,000"),
+            (count, -4_000.0, "−4,000"),
             (micros, 312.4, "312 µs"),
             (micros, 3_100.0, "3.10 ms"),
             (micros, 999_900.0, "1.00 s"),
+            (round_micros, 1_000.0, "1 ms"),
+            (round_micros, 20_000.0, "20 ms"),
+            (micros, -1.0, "–"),
             (octets, 0.0, "0 B"),
-            (octets, 4_200.0, "4.10 KiB"),
+            (octets, 4_200.0, "4.1 KiB"),
             (octets, 1_048_576.0, "1 MiB"),
-            (octets, 1e15, "909 TiB"),
             (octets, 1e308, "–"),
             (count, f64::NAN, "–"),
             (micros, f64::INFINITY, "–"),
