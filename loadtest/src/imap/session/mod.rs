@@ -316,3 +316,354 @@ impl Session {
         out.push(Action::Reconnect(again));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            starttls: false,
+            mailbox: "INBOX".into(),
+            selects: false,
+            addresses: false,
+            messages: Messages::fixed(400, "Mon, 23 Nov 2026 12:00:00 +0000", 1).unwrap(),
+            since: "22-Nov-2026".into(),
+            paced: false,
+            answer_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// What the session does, as a transcript has it.
+    fn shown(actions: &mut Vec<Action>) -> String {
+        let mut text = String::new();
+        for action in actions.drain(..) {
+            match action {
+                Action::Send(octets) if octets.starts_with(b"Message-ID") => {
+                    text.push_str("C: (message)\n");
+                }
+                Action::Send(octets) if !octets.starts_with(b"Date:") => {
+                    let line = String::from_utf8_lossy(&octets);
+                    text.push_str(&format!("C: {}\n", line.trim_end()));
+                }
+                Action::Send(_) => {}
+                other => text.push_str(&format!("= {other:?}\n")),
+            }
+        }
+        text
+    }
+
+    /// Plays the events of a transcript, the server's octets in pieces of `cut`; gives the
+    /// transcript as it became.
+    fn played(mut session: Session, transcript: &str, cut: usize) -> String {
+        let mut now = Instant::now();
+        let (mut became, mut out) = (String::new(), Vec::new());
+        for line in transcript.lines().map(str::trim_start) {
+            let (event, value) = line.split_once(' ').unwrap_or((line, ""));
+            match event {
+                "S:" => {
+                    for piece in format!("{value}\r\n").as_bytes().chunks(cut) {
+                        session.received(now, piece, &mut out);
+                    }
+                }
+                "@" => now += Duration::from_millis(value.parse().unwrap()),
+                "connect" => session.connecting(now),
+                "secured" => session.secured(now, &mut out),
+                "do" => {
+                    let kind = Kind::ALL.into_iter().find(|kind| kind.name() == value).unwrap();
+                    session.begin(kind, now, now, &mut out);
+                }
+                "noticed" => session.noticed(value.parse().unwrap(), now, &mut out),
+                "closed" => session.closed("closed", &mut out),
+                "deadline" => {
+                    now = session.deadline().expect("a deadline");
+                    session.expired(now, &mut out);
+                }
+                "refresh" => session.refresh(now, &mut out),
+                _ => continue,
+            }
+            became.push_str(&format!("{line}\n{}", shown(&mut out)));
+        }
+        became
+    }
+
+    fn check(role: Role, options: Options, fill: u32, transcript: &str) {
+        let options = Arc::new(options);
+        let wanted: String =
+            transcript.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+        for cut in [1, 2, 3, 5, 1000] {
+            let account = Account { user: "anna".into(), password: "a b".into() };
+            let mut session = Session::new(Arc::clone(&options), role, account, 3);
+            session.fill(fill);
+            assert_eq!(played(session, transcript, cut), wanted, "cut by {cut}");
+        }
+    }
+
+    #[test]
+    fn logging_in_counts_from_the_connection() {
+        check(
+            Role::Worker,
+            options(),
+            0,
+            r#"connect
+            S: * OK [CAPABILITY IMAP4rev1] ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK in
+            C: a2 CAPABILITY
+            S: * CAPABILITY IMAP4rev1 LITERAL+
+            S: a2 OK done
+            = Ready
+            do login
+            C: a3 LOGOUT
+            @ 5
+            S: * BYE
+            S: a3 OK out
+            = Reconnect(AtOnce)
+            connect
+            @ 7
+            S: * OK ready
+            C: a4 LOGIN "anna" "a b"
+            S: a4 OK [CAPABILITY IMAP4rev1] in
+            = Done { kind: Login, took: 7ms }
+            = Ready
+            do login
+            C: a5 LOGOUT
+            closed
+            = Reconnect(AtOnce)"#,
+        );
+    }
+
+    #[test]
+    fn a_paced_login_counts_from_when_it_was_due() {
+        check(
+            Role::Worker,
+            Options { paced: true, ..options() },
+            0,
+            r#"connect
+            S: * OK ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK [CAPABILITY X] in
+            = Ready
+            do login
+            C: a2 LOGOUT
+            @ 5
+            S: a2 OK out
+            = Reconnect(AtOnce)
+            connect
+            @ 7
+            S: * OK ready
+            C: a3 LOGIN "anna" "a b"
+            S: a3 OK [CAPABILITY X] in
+            = Done { kind: Login, took: 12ms }
+            = Ready"#,
+        );
+    }
+
+    #[test]
+    fn tls_begins_before_the_password_and_forgets_what_came_in_clear() {
+        check(
+            Role::Worker,
+            Options { starttls: true, ..options() },
+            0,
+            r#"connect
+            S: * OK ready
+            C: a1 STARTTLS
+            S: a1 OK go on
+            = Secure
+            S: a2 OK in
+            secured
+            C: a2 LOGIN "anna" "a b"
+            S: a2 NO [AUTHENTICATIONFAILED] who?
+            = Failed { kind: None, text: "LOGIN: NO [AUTHENTICATIONFAILED] who?" }
+            = Reconnect(Later)"#,
+        );
+    }
+
+    #[test]
+    fn a_mailbox_is_filled_and_its_uids_are_learned_before_work() {
+        check(
+            Role::Worker,
+            Options { selects: true, addresses: true, ..options() },
+            2,
+            r#"connect
+            S: * OK ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK [CAPABILITY X] in
+            C: a2 SELECT "INBOX"
+            S: * 1 EXISTS
+            S: * OK [UIDNEXT 9] next
+            S: a2 OK [READ-WRITE] selected
+            C: a3 APPEND "INBOX" {400}
+            S: + go on
+            C: (message)
+            S: * 2 EXISTS
+            S: a3 OK [APPENDUID 1 9] taken
+            C: a4 FETCH 1:* (UID)
+            S: * 1 FETCH (UID 7)
+            S: * 2 FETCH (UID 9)
+            S: a4 OK done
+            = Ready
+            do fetch-headers
+            C: a5 UID FETCH 7:9 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])
+            S: * 1 FETCH (UID 7 BODY[HEADER.FIELDS (FROM)] {9}
+            S: a5 OK x
+            S: )
+            @ 3
+            S: a5 OK done
+            = Done { kind: FetchHeaders, took: 3ms }
+            = Ready
+            do fetch-headers
+            C: a6 UID FETCH 7:9 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])
+            S: a6 OK nothing
+            = Failed { kind: Some(FetchHeaders), text: "FETCH was answered by OK and no message" }
+            = Ready
+            do select
+            C: a7 SELECT "INBOX"
+            S: * 2 EXISTS
+            S: * OK [UIDNEXT 3] next
+            S: a7 OK selected
+            = Done { kind: Select, took: 0ns }
+            = Ready
+            do select
+            C: a8 SELECT "INBOX"
+            S: a8 NO gone
+            = Failed { kind: Some(Select), text: "SELECT: NO gone" }
+            C: a9 SELECT "INBOX"
+            S: a9 NO gone
+            = Failed { kind: None, text: "SELECT: NO gone" }
+            = Reconnect(Later)"#,
+        );
+    }
+
+    #[test]
+    fn a_literal_goes_at_once_where_the_server_lets_it() {
+        let transcript = r#"connect
+            S: * OK ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK [CAPABILITY LITERAL+] in
+            = Ready
+            do append
+            C: a2 APPEND "INBOX" {400+}
+            C: (message)
+            @ 2
+            S: a2 OK taken
+            = Done { kind: Append, took: 2ms }
+            = Ready
+            do append
+            C: a3 APPEND "INBOX" {400+}
+            C: (message)
+            S: a3 NO [OVERQUOTA] full
+            = Failed { kind: Some(Append), text: "APPEND: NO [OVERQUOTA] full" }
+            = Ready"#;
+        check(Role::Worker, options(), 0, transcript);
+        check(Role::Worker, options(), 0, &transcript.replace("LITERAL+", "LITERAL-"));
+    }
+
+    #[test]
+    fn an_idle_ends_when_both_the_answer_and_the_notice_are_there() {
+        check(
+            Role::Worker,
+            Options { selects: true, ..options() },
+            0,
+            r#"connect
+            S: * OK ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK [CAPABILITY X] in
+            C: a2 SELECT "INBOX"
+            S: * 4 EXISTS
+            S: a2 OK selected
+            = Ready
+            do idle
+            C: a3 APPEND "INBOX" {400}
+            @ 5
+            S: + go on
+            C: (message)
+            @ 2
+            noticed 4
+            noticed 5
+            @ 9
+            S: a3 OK taken
+            = Done { kind: Idle, took: 2ms }
+            = Ready
+            do idle
+            C: a4 APPEND "INBOX" {400}
+            S: + go on
+            C: (message)
+            S: a4 OK taken
+            noticed 5
+            @ 3
+            noticed 6
+            = Done { kind: Idle, took: 3ms }
+            = Ready
+            do idle
+            C: a5 APPEND "INBOX" {400}
+            S: + go on
+            C: (message)
+            S: a5 OK taken
+            deadline
+            = Failed { kind: Some(Idle), text: "the watcher was told of no new message in time" }
+            = Reconnect(Later)"#,
+        );
+    }
+
+    #[test]
+    fn a_watcher_tells_what_it_is_told_and_renews_its_idle() {
+        check(
+            Role::Watcher,
+            Options { selects: true, ..options() },
+            0,
+            r#"connect
+            S: * OK ready
+            C: a1 LOGIN "anna" "a b"
+            S: a1 OK [CAPABILITY IDLE] in
+            C: a2 SELECT "INBOX"
+            S: * 4 EXISTS
+            = Exists(4)
+            S: a2 OK selected
+            C: a3 IDLE
+            S: + idling
+            = Ready
+            S: * 5 EXISTS
+            = Exists(5)
+            deadline
+            C: DONE
+            S: a3 OK done
+            C: a4 IDLE
+            S: + idling
+            = Ready
+            S: a4 OK enough
+            C: a5 IDLE
+            S: a5 NO never
+            = Failed { kind: None, text: "IDLE: NO never" }
+            = Reconnect(Later)"#,
+        );
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_with_the_command_it_befell() {
+        let ready = "connect\nS: * OK ready\nC: a1 LOGIN \"anna\" \"a b\"\n\
+                     S: a1 OK [CAPABILITY X] in\n= Ready\ndo list\nC: a2 LIST \"\" \"*\"\n";
+        let table = [
+            ("S: a2 BAD what?", "list: BAD what?", true),
+            ("S: * BYE shutting down", "BYE shutting down", false),
+            ("S: a9 OK", "an answer to a command that was not given", false),
+            ("S: + go", "a + that was not awaited", false),
+            ("closed", "closed", false),
+            ("deadline", "no answer to list in time", false),
+        ];
+        for (event, text, goes_on) in table {
+            let then = if goes_on { "Ready" } else { "Reconnect(Later)" };
+            let told = format!("= Failed {{ kind: Some(List), text: {text:?} }}\n= {then}");
+            check(Role::Worker, options(), 0, &format!("{ready}{event}\n{told}"));
+        }
+        let table = [
+            ("S: * BYE full", "greeted by BYE full"),
+            ("deadline", "no greeting in time"),
+            ("closed", "closed"),
+        ];
+        for (event, text) in table {
+            let told = format!("= Failed {{ kind: None, text: {text:?} }}\n= Reconnect(Later)");
+            check(Role::Worker, options(), 0, &format!("connect\n{event}\n{told}"));
+        }
+    }
+}
