@@ -6,7 +6,7 @@ use thiserror::Error;
 const ACCOUNTS_MAX: usize = 1_000_000;
 
 /// A user and a password that a quoted string can carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     pub user: String,
     pub password: String,

@@ -49,6 +49,9 @@ impl Session {
             }
             What::Append => {
                 self.mailbox.appended(errand.exists, text);
+                if self.measured.is_none() {
+                    out.push(Action::Filled);
+                }
                 if self.notice.is_some_and(|notice| notice.noticed.is_none()) {
                     self.state = State::Unnoticed;
                     return;

@@ -69,6 +69,8 @@ pub enum Action {
         kind: Option<Kind>,
         text: String,
     },
+    /// One of the messages that the mailbox must have before work was taken.
+    Filled,
     /// A watcher was told how many messages there are.
     Exists(u32),
 }
@@ -498,6 +500,7 @@ mod tests {
             C: (message)
             S: * 2 EXISTS
             S: a3 OK [APPENDUID 1 9] taken
+            = Filled
             C: a4 FETCH 1:* (UID)
             S: * 1 FETCH (UID 7)
             S: * 2 FETCH (UID 9)
