@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Action, Measured, Offered, Role, Session, State};
+use super::{Action, Offered, Role, Session, State};
 use crate::imap::{command, mailbox::Mailbox, message::Message, work::Kind};
 
 /// A command on its way.
