@@ -15,6 +15,10 @@ pub const IDLE: &str = "IDLE";
 pub const DONE: Bytes = Bytes::from_static(b"DONE\r\n");
 pub const LIST: &str = "LIST \"\" \"*\"";
 
+/// What a mail reader shows of a message in its list.
+pub const HEADERS: &str = "(UID FLAGS INTERNALDATE RFC822.SIZE \
+                           BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])";
+
 /// A command with its tag.
 pub fn line(tag: u32, words: &str) -> Bytes {
     Bytes::from(format!("{}{tag} {words}\r\n", char::from(TAG_LETTER)))
@@ -53,12 +57,9 @@ pub fn search(number: u32, since: &str, random: &mut Random) -> String {
 /// What a mail reader asks of messages it chooses; none where there is no message.
 pub fn about_messages(kind: Kind, mailbox: &Mailbox, random: &mut Random) -> Option<String> {
     match kind {
-        Kind::FetchHeaders => mailbox.window(random).map(|(first, last)| {
-            format!(
-                "UID FETCH {first}:{last} (UID FLAGS INTERNALDATE RFC822.SIZE \
-                 BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE MESSAGE-ID)])"
-            )
-        }),
+        Kind::FetchHeaders => mailbox
+            .window(random)
+            .map(|(first, last)| format!("UID FETCH {first}:{last} {HEADERS}")),
         Kind::FetchBodies => {
             mailbox.one(random).map(|uid| format!("UID FETCH {uid} (UID BODY.PEEK[])"))
         }

@@ -12,9 +12,10 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use thiserror::Error;
 
 use super::{
+    job::{News, Run},
     server_cpu::{CpuError, tree_seconds},
     tally::Tally,
-    worker::{News, Run, Worker},
+    worker::Worker,
 };
 use crate::{
     outcome::{self, Ended},

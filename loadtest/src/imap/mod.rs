@@ -18,10 +18,10 @@ use thiserror::Error;
 use self::{
     account::{Account, AccountError},
     crew::{CrewError, Report, Watch},
+    job::Run,
     message::{MessageError, Messages},
     session::Options,
     work::{Kind, Work},
-    worker::Run,
 };
 use crate::{
     outcome,
@@ -34,6 +34,7 @@ use crate::{
 mod account;
 mod command;
 mod crew;
+mod job;
 mod mailbox;
 mod message;
 mod random;

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
+    job::Run,
     random::Random,
     session::{Role, Session},
     work::{Kind, Work},
-    worker::Run,
 };
 use crate::ring::Id;
 
