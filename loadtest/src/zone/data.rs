@@ -27,7 +27,7 @@ const PREFERENCE_STEP: u16 = 10;
 pub const HOSTS_MAX: u16 = 1000;
 
 /// What every domain of the made-up zone says of itself.
-const SPF: &[u8] = b"\x0dv=spf1 mx -all";
+const SPF: &[u8] = b"\x0ev=spf1 mx -all";
 
 /// How the made-up zone looks.
 #[derive(Clone, Debug)]

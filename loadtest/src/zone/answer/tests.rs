@@ -106,6 +106,7 @@ fn record(octets: &[u8], at: &mut usize) -> String {
             let address: [u8; 16] = octets[data..end].try_into().expect("16 octets");
             IpAddr::from(address).to_string()
         }
+        Kind::TXT if usize::from(octets[data]) != end - data - 1 => "torn strings".into(),
         Kind::TXT => String::from_utf8_lossy(&octets[data + 1..end]).into_owned(),
         Kind::MX => {
             data += 2;
