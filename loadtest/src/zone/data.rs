@@ -53,7 +53,8 @@ pub enum WorldError {
     )]
     Suffix,
     #[error(
-        "line {line}: `{name}` has a CNAME record, and may have no other (RFC 1034 §3.6.2): remove one"
+        "line {line}: `{name}` has a CNAME record, and may have no other (RFC 1034 §3.6.2): \
+         remove one"
     )]
     Alias { line: usize, name: Name },
 }

@@ -275,7 +275,8 @@ mod tests {
             ),
             (
                 "$ORIGIN example.",
-                "line 2: directives such as `$ORIGIN` are not understood: write each record with its whole name",
+                "line 2: directives such as `$ORIGIN` are not understood: \
+                 write each record with its whole name",
             ),
             (
                 "a.example SOA a b (1 2",
@@ -294,7 +295,8 @@ mod tests {
             ("a.example MX 70000 b", "line 2: `70000` is no number from 0 to 65535: write one"),
             (
                 "a.example MX b",
-                "line 2: MX takes a preference and a host, not 1 words: write them all, and no more",
+                "line 2: MX takes a preference and a host, not 1 words: \
+                 write them all, and no more",
             ),
             (
                 "a.example TXT",

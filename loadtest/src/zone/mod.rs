@@ -12,7 +12,8 @@ mod rule;
 mod serve;
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, Write},
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::PathBuf,
     process::ExitCode,
@@ -269,7 +270,9 @@ fn announce(args: &Args, address: SocketAddr) -> io::Result<()> {
     eprintln!("listening on {address}");
     if args.output.json {
         let line = Line::<()>::Listening { addresses: vec![address.to_string()] };
-        println!("{}", serde_json::to_string(&line)?);
+        let mut out = io::stdout();
+        writeln!(out, "{}", serde_json::to_string(&line)?)?;
+        out.flush()?;
     }
     Ok(())
 }
@@ -283,7 +286,7 @@ struct Total {
 
 impl Default for Total {
     fn default() -> Total {
-        let (injected, faults) = Default::default();
+        let (injected, faults) = (Troubles::default(), Troubles::default());
         Total { asks: Asks::new(PAIRS_MAX), injected, faults }
     }
 }

@@ -27,8 +27,8 @@ pub enum NameError {
     #[error("`{0}` has more than 255 octets: shorten it")]
     LongName(String),
     #[error(
-        "`{0}` has `{1}`: a name is made of letters, digits, `-`, `_` and dots; `*` may be its first \
-         label; names of other scripts are written as `xn--`"
+        "`{0}` has `{1}`: a name is made of letters, digits, `-`, `_` and dots; `*` may be its \
+         first label; names of other scripts are written as `xn--`"
     )]
     Character(String, char),
 }

@@ -303,8 +303,8 @@ mod tests {
     }
 
     const ASKED: &[u8] = b"\x00\x07\x01\x00\0\x01\0\0\0\0\0\0\x02D5\x04test\0\0\x0f\0\x01";
-    const ASKED_EDNS: &[u8] =
-        b"\x00\x07\x01\x00\0\x01\0\0\0\0\0\x01\x02D5\x04test\0\0\x0f\0\x01\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+    const ASKED_EDNS: &[u8] = b"\0\x07\x01\0\0\x01\0\0\0\0\0\x01\x02D5\x04test\0\0\x0f\0\x01\
+        \0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
     #[test]
     fn names_end_in_pointers() {
