@@ -53,6 +53,8 @@ pub struct Schedule {
     drawn: Duration,
     /// Taken by a session that lost its connection before the server had the message.
     returned: Vec<Job>,
+    /// Given out, and neither settled nor given back.
+    under_way: u64,
     stopped: bool,
 }
 
@@ -60,9 +62,18 @@ impl Schedule {
     pub fn new(arrivals: Arrivals, end: End, share: Share, seed: u64, begun: Instant) -> Schedule {
         let random = Random::of(seed, u64::MAX - share.core);
         let next = share.core;
-        let (drawn, returned) = (Duration::ZERO, Vec::new());
-        let mut schedule =
-            Schedule { arrivals, end, share, begun, next, random, drawn, returned, stopped: false };
+        let mut schedule = Schedule {
+            arrivals,
+            end,
+            share,
+            begun,
+            next,
+            random,
+            drawn: Duration::ZERO,
+            returned: Vec::new(),
+            under_way: 0,
+            stopped: false,
+        };
         schedule.draw_gap();
         schedule
     }
@@ -73,6 +84,7 @@ impl Schedule {
             return None;
         }
         if let Some(job) = self.returned.pop() {
+            self.under_way += 1;
             return Some(job);
         }
         let due = self.next_due();
@@ -81,6 +93,7 @@ impl Schedule {
         }
         let job = Job { sequence: self.next, due };
         self.next += self.share.cores;
+        self.under_way += 1;
         self.draw_gap();
         Some(job)
     }
@@ -91,13 +104,24 @@ impl Schedule {
     }
 
     /// Nothing is left and nothing will come, but for what is given back.
-    pub fn is_exhausted(&self, now: Instant) -> bool {
+    fn is_exhausted(&self, now: Instant) -> bool {
         self.stopped || (self.returned.is_empty() && self.is_past_end(now))
     }
 
     /// Puts a message back that no server has taken.
     pub fn give_back(&mut self, job: Job) {
+        self.under_way -= 1;
         self.returned.push(job);
+    }
+
+    /// One that was given out has its verdict.
+    pub fn settled(&mut self) {
+        self.under_way -= 1;
+    }
+
+    /// Every message has its verdict.
+    pub fn is_done(&self, now: Instant) -> bool {
+        self.under_way == 0 && self.is_exhausted(now)
     }
 
     /// Nothing more is given out.
