@@ -145,6 +145,33 @@ fn a_megabyte_comes_back_whole() {
 }
 
 #[test]
+fn tls_carries_the_same_octets() {
+    let (sockets, address) = own_listener();
+    let to_send = vec![b'x'; 300_000];
+    let echo = Echo {
+        wanted: to_send.len(),
+        to_send: to_send.clone(),
+        target: Some(address),
+        server_tls: Some(crate::tls::server_config().unwrap()),
+        client_tls: Some(crate::tls::client_config(None).unwrap()),
+        ..Echo::default()
+    };
+    let echo = run(echo, sockets).unwrap();
+    assert!(echo.heard == to_send);
+    assert_eq!(echo.events, ["connected", "secured"]);
+}
+
+#[test]
+fn octets_that_are_no_tls_end_the_connection() {
+    let (sockets, address) = own_listener();
+    let server_tls = Some(crate::tls::server_config().unwrap());
+    let thread = thread::spawn(|| run(Echo { server_tls, ..Echo::default() }, sockets).unwrap());
+    let mut stream = dial(address);
+    stream.write_all(b"EHLO somebody\r\n").unwrap();
+    assert_eq!(thread.join().unwrap().ends, ["tls"]);
+}
+
+#[test]
 fn a_refused_connect_is_told() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let echo = Echo { target: Some(address), wanted: 1, ..Echo::default() };
