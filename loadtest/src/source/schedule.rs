@@ -98,6 +98,12 @@ impl Schedule {
         Some(job)
     }
 
+    /// `take` has something now.
+    pub fn is_due(&self, now: Instant) -> bool {
+        let is_next_due = || self.next_due().is_none_or(|due| due <= now);
+        !self.is_exhausted(now) && (!self.returned.is_empty() || is_next_due())
+    }
+
     /// Open loop: when `take` will next have something that it has not now.
     pub fn wakes_at(&self, now: Instant) -> Option<Instant> {
         self.next_due().filter(|_| !self.is_exhausted(now))

@@ -305,7 +305,3 @@ impl Offer {
 fn give_up(keyword: &'static str, instead: &'static str, work: &mut Work) {
     work.actions.push(Action::GiveUp(SourceError::NotOffered { keyword, instead }));
 }
-
-#[cfg(test)]
-#[path = "session_tests.rs"]
-mod tests;

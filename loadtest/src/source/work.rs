@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
+    SourceError,
     reply::Line,
     schedule::{Job, Schedule},
 };
@@ -61,7 +62,7 @@ pub enum Verdict {
 }
 
 /// What a session asks for.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Action {
     Send(Bytes),
     /// The server waits for a TLS handshake.
@@ -80,7 +81,7 @@ pub enum Action {
     /// The session is over.
     Close(Parting),
     /// No session can do what was asked for.
-    GiveUp(super::SourceError),
+    GiveUp(SourceError),
 }
 
 /// How a session parts from the server.
