@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How often the figures of the live line change: a person must be able to read them.
-const SHOWN_INTERVAL: Duration = Duration::from_secs(1);
+const SHOWN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The exit code when the user asks a second time.
 const EXIT_AT_ONCE: i32 = 1;
@@ -203,9 +203,9 @@ impl Live {
 
 fn bar(output: &Output, title: &str, goal: Goal) -> ProgressBar {
     let (length, template) = match goal {
-        Goal::Count(count) => (Some(count), "{prefix} {bar:24.cyan/dim} {percent:>3}% {wide_msg}"),
+        Goal::Count(count) => (Some(count), "{prefix} {bar:10.cyan/dim} {percent:>3}% {wide_msg}"),
         Goal::Time(whole) => {
-            (Some(millis(whole)), "{prefix} {bar:24.cyan/dim} {percent:>3}% {wide_msg}")
+            (Some(millis(whole)), "{prefix} {bar:10.cyan/dim} {percent:>3}% {wide_msg}")
         }
         Goal::Open => (None, "{prefix} {spinner:.cyan} {wide_msg}"),
     };
@@ -218,12 +218,10 @@ fn bar(output: &Output, title: &str, goal: Goal) -> ProgressBar {
     ProgressBar::with_draw_target(length, target).with_style(style).with_prefix(title.to_owned())
 }
 
-/// `12,345/s  618,000 done  3 errors  p50 1.20 ms  p99 4.80 ms  00:12 left`
+/// `12,345/s  3 errors  p50 1.20 ms  p99 4.80 ms  00:12 left  618,000 done`: what matters most
+/// comes first, for a narrow terminal cuts the end off.
 fn message(goal: Goal, progress: &Progress) -> String {
-    let mut parts = vec![
-        format!("{}/s", units::show_count(progress.rate.round() as u64)),
-        format!("{} done", units::show_count(progress.done)),
-    ];
+    let mut parts = vec![format!("{}/s", units::show_count(progress.rate.round() as u64))];
     match progress.errors {
         0 => {}
         1 => parts.push("1 error".into()),
@@ -237,6 +235,7 @@ fn message(goal: Goal, progress: &Progress) -> String {
         Some(seconds) => format!("{} left", clock(seconds)),
         None => clock(progress.seconds),
     });
+    parts.push(format!("{} done", units::show_count(progress.done)));
     parts.join("  ")
 }
 
@@ -333,16 +332,16 @@ mod tests {
             (
                 Goal::Count(1_000_000),
                 progress(48.0, 800_000, 3, 4_800.0),
-                "12,345/s  800,000 done  3 errors  p50 1.20 ms  p99 4.80 ms  00:12 left",
+                "12,345/s  3 errors  p50 1.20 ms  p99 4.80 ms  00:12 left  800,000 done",
             ),
-            (Goal::Count(10), progress(1.0, 0, 1, 0.0), "12,345/s  0 done  1 error  00:01"),
-            (Goal::Count(10), progress(1.0, 12, 0, 0.0), "12,345/s  12 done  00:00 left"),
+            (Goal::Count(10), progress(1.0, 0, 1, 0.0), "12,345/s  1 error  00:01  0 done"),
+            (Goal::Count(10), progress(1.0, 12, 0, 0.0), "12,345/s  00:00 left  12 done"),
             (
                 Goal::Time(Duration::from_secs(7_200)),
                 progress(10.0, 5, 0, 0.0),
-                "12,345/s  5 done  1:59:50 left",
+                "12,345/s  1:59:50 left  5 done",
             ),
-            (Goal::Open, progress(3_723.0, 5, 0, 0.0), "12,345/s  5 done  1:02:03"),
+            (Goal::Open, progress(3_723.0, 5, 0, 0.0), "12,345/s  1:02:03  5 done"),
         ] {
             assert_eq!(message(goal, &progress), want);
         }

@@ -7,7 +7,7 @@ use crate::{
     outcome::Progress,
 };
 
-/// The points of a series; with more than these every second one goes.
+/// The points of a series: when it has so many, every second one goes. Even, to pair them all.
 pub const SERIES_POINTS_MAX: usize = 3_600;
 
 /// The interval of a series at first. It doubles whenever the points are too many.
@@ -85,7 +85,7 @@ impl Series {
     /// Takes a point if one is due.
     pub fn tick(&mut self, now: Instant) {
         self.points.extend(self.sampler.every(self.interval, now));
-        if self.points.len() > SERIES_POINTS_MAX {
+        if self.points.len() >= SERIES_POINTS_MAX {
             self.thin();
         }
     }
@@ -184,6 +184,8 @@ mod tests {
         assert_eq!(points.last().unwrap().done, 5 * seconds);
         let is_even = |point: &Progress| (point.rate - 5.0).abs() < 1e-9;
         assert!(points.iter().all(is_even));
+        let distance = points[0].seconds;
+        assert!(points.windows(2).all(|pair| pair[1].seconds - pair[0].seconds == distance));
         assert_eq!(points.iter().filter(|point| point.p99_us >= 9_000.0).count(), 1);
     }
 }
