@@ -122,15 +122,13 @@ impl Service for Core {
 
     fn closed(&mut self, _desk: &mut Desk, id: Id, why: Closed) {
         let Some(connection) = self.forget(id) else { return };
-        let tally = &mut self.policy.tally;
-        match why {
-            Closed::Ended => {}
-            Closed::Failed(_) => tally.trouble(Trouble::Failed),
-            Closed::Tls(_) => tally.trouble(Trouble::Tls),
-        }
-        if connection.session.is_in_transaction() {
-            tally.trouble(Trouble::EndedInTransaction);
-        }
+        let trouble = match why {
+            Closed::Ended if connection.session.is_in_transaction() => Trouble::EndedInTransaction,
+            Closed::Ended => return,
+            Closed::Failed(_) => Trouble::Failed,
+            Closed::Tls(_) => Trouble::Tls,
+        };
+        self.policy.tally.trouble(trouble);
     }
 
     fn woken(&mut self, desk: &mut Desk, id: Id, _tag: u32) {
