@@ -12,6 +12,7 @@ pub mod mail;
 pub mod meter;
 pub mod outcome;
 pub mod progress;
+pub mod random;
 pub mod report;
 pub mod ring;
 pub mod sampler;

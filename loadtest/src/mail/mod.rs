@@ -7,7 +7,6 @@
 pub mod base64;
 mod files;
 mod mix;
-pub mod random;
 pub mod recipients;
 pub mod size;
 mod text;
@@ -17,13 +16,8 @@ use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use self::{
-    mix::Shape,
-    random::{Alias, Random},
-    recipients::Recipients,
-    size::Sizes,
-    wire::Carriage,
-};
+use self::{mix::Shape, recipients::Recipients, size::Sizes, wire::Carriage};
+use crate::random::{Alias, Random};
 
 /// Bodies of each size: enough that no compression and no cache sees one text only.
 const VARIANTS: u64 = 4;

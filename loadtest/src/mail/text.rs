@@ -1,6 +1,7 @@
 //! Filler of an exact size: prose, HTML, base64.
 
-use super::{base64, random::Random};
+use super::base64;
+use crate::random::Random;
 
 /// RFC 5322 §2.1.1: what a line should not exceed, its CRLF not counted; RFC 2045 §6.8 says 76
 /// for base64.
