@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{mailbox::Mailbox, message::SUBJECTS, random::Random, reply::TAG_LETTER, work::Kind};
+use super::{mailbox::Mailbox, message::SUBJECTS, reply::TAG_LETTER, work::Kind};
+use crate::random::Random;
 
 /// RFC 7888 §5: the largest literal that LITERAL- lets go without being asked for.
 pub const LITERAL_MINUS_MAX: usize = 4096;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Words of subjects: what `search` looks for.
 pub const SUBJECTS: [&str; 8] =

@@ -37,7 +37,6 @@ mod crew;
 mod job;
 mod mailbox;
 mod message;
-mod random;
 mod reply;
 mod seat;
 mod server_cpu;

@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long = "rule", value_name = "RULE", help_heading = "Behaviour")]
     rules: Vec<Rule>,
 
-    /// Equal seeds fall alike for rules with a probability
+    /// Rules with a probability fall alike for equal seeds
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Behaviour")]
     seed: u64,
 

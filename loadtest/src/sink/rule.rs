@@ -8,7 +8,7 @@ use std::{str::FromStr, time::Duration};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::units;
+use crate::{random::Random, units};
 
 /// A mask of rules is one word of the machine.
 pub const RULES_MAX: usize = 64;
@@ -82,7 +82,7 @@ pub struct Rule {
 /// The rules by which one recipient, or all of a transaction, can be met, one bit each.
 pub type Mask = u64;
 
-/// The rules of one core, with its dice.
+/// The rules of one core, with its draws.
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -90,7 +90,7 @@ pub struct Rules {
     by_step: [Vec<usize>; STEPS.len()],
     /// How often each was obeyed.
     obeyed: Vec<u64>,
-    dice: Dice,
+    random: Random,
 }
 
 impl Rules {
@@ -100,7 +100,7 @@ impl Rules {
         for (index, rule) in rules.iter().enumerate().take(RULES_MAX) {
             by_step[rule.step as usize].push(index);
         }
-        Rules { by_step, obeyed: vec![0; rules.len()], dice: Dice(seed), rules }
+        Rules { by_step, obeyed: vec![0; rules.len()], random: Random::new(seed), rules }
     }
 
     /// The rules that name the domain of this recipient.
@@ -116,7 +116,8 @@ impl Rules {
     pub fn choose(&mut self, step: Step, named: Mask) -> Option<&Rule> {
         let index = self.by_step[step as usize].iter().copied().find(|&index| {
             let rule = &self.rules[index];
-            (rule.domain.is_none() || named >> index & 1 == 1) && self.dice.fall(rule.probability)
+            (rule.domain.is_none() || named >> index & 1 == 1)
+                && self.random.happens(rule.probability)
         })?;
         self.obeyed[index] += 1;
         Some(&self.rules[index])
@@ -166,24 +167,6 @@ impl FromStr for Pattern {
             return Err(RuleError::Domain(text.into()));
         }
         Ok(Pattern { text: rest.into(), below })
-    }
-}
-
-/// A generator after Steele, Lea and Flood (SplitMix64): equal seeds, equal throws.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn fall(&mut self, probability: f64) -> bool {
-        if probability >= 1.0 {
-            return true;
-        }
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let unit = ((word ^ word >> 31) >> 11) as f64 / (1u64 << 53) as f64;
-        unit < probability
     }
 }
 
@@ -429,17 +412,5 @@ mod tests {
             assert_eq!(got, want, "{recipient} at {step:?}");
         }
         assert_eq!(rules.obeyed(), [2, 1, 1, 0]);
-    }
-
-    #[test]
-    fn dice_keep_to_their_odds_and_their_seed() {
-        let throws = |seed| {
-            let mut dice = Dice(seed);
-            (0..10_000).map(|_| dice.fall(0.1)).collect::<Vec<_>>()
-        };
-        let hits = throws(7).iter().filter(|&&hit| hit).count();
-        assert!((900..1100).contains(&hits), "{hits}");
-        assert_eq!(throws(7), throws(7));
-        assert_ne!(throws(7), throws(8));
     }
 }

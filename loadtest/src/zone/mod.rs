@@ -113,7 +113,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::duration)]
     deadline: Duration,
 
-    /// The same seed throws the same dice for the rules
+    /// Rules with a probability fall alike for equal seeds
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 

@@ -8,7 +8,10 @@ use std::{str::FromStr, time::Duration};
 use thiserror::Error;
 
 use super::name::{Kind, Name, NameError, ancestry};
-use crate::units::{self, UnitError};
+use crate::{
+    random::Random,
+    units::{self, UnitError},
+};
 
 /// A longer delay outlives any resolver; `silence` is the word for that.
 pub const DELAY_MAX: Duration = Duration::from_secs(3600);
@@ -162,27 +165,27 @@ impl Pattern {
     }
 }
 
-/// The rules of one core, with its dice and its counts.
+/// The rules of one core, with its draws and its counts.
 pub struct Rules {
     rules: Vec<Rule>,
     /// How often each was obeyed.
     obeyed: Vec<u64>,
-    dice: Dice,
+    random: Random,
 }
 
 impl Rules {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Rules {
-        Rules { obeyed: vec![0; rules.len()], dice: Dice::new(seed), rules }
+        Rules { obeyed: vec![0; rules.len()], random: Random::new(seed), rules }
     }
 
     /// What to do with this query, and how much later.
     pub fn choose(&mut self, name: &Name, kind: Kind) -> (Action, Duration) {
-        let dice = &mut self.dice;
+        let random = &mut self.random;
         let chosen = self
             .rules
             .iter()
             .zip(&mut self.obeyed)
-            .find(|(rule, _)| rule.matches(name, kind) && dice.fall(rule.probability));
+            .find(|(rule, _)| rule.matches(name, kind) && random.happens(rule.probability));
         let Some((rule, obeyed)) = chosen else { return (Action::Usual, Duration::ZERO) };
         *obeyed += 1;
         (rule.action, rule.delay)
@@ -193,29 +196,8 @@ impl Rules {
         self.rules.iter().map(|rule| rule.text.as_str()).zip(self.obeyed.iter().copied())
     }
 
-    pub fn dice(&mut self) -> &mut Dice {
-        &mut self.dice
-    }
-}
-
-/// SplitMix64: the same seed and the same queries meet the same fate.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    }
-
-    fn fall(&mut self, probability: f64) -> bool {
-        probability >= 1.0 || (self.word() >> 11) as f64 / ((1u64 << 53) as f64) < probability
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 }
 

@@ -13,9 +13,9 @@ use bytes::Bytes;
 
 use self::ask::{Errand, What};
 use super::{
-    account::Account, command, mailbox::Mailbox, message::Messages, random::Random, reply::Replies,
-    work::Kind,
+    account::Account, command, mailbox::Mailbox, message::Messages, reply::Replies, work::Kind,
 };
+use crate::random::Random;
 
 mod answer;
 mod ask;
