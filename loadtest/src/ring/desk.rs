@@ -20,9 +20,6 @@ use super::{
     kernel::{About, Kernel},
 };
 
-/// Letters on their way out at once, at most; more are dropped, as a network does.
-const LETTERS_OUT_MAX: usize = 4096;
-
 pub struct Desk {
     pub(super) kernel: Kernel,
     pub(super) now: Instant,
@@ -30,10 +27,10 @@ pub struct Desk {
     pub(super) listeners: Vec<TcpListener>,
     /// Listeners whose accept must be asked for again.
     pub(super) deaf: Vec<usize>,
-    sockets: Vec<UdpSocket>,
+    pub(super) sockets: Vec<UdpSocket>,
     pub(super) letters_in: Vec<Option<Box<Letter>>>,
-    letters_out: Vec<Option<Box<Letter>>>,
-    letters_free: Vec<u32>,
+    pub(super) letters_out: Vec<Option<Box<Letter>>>,
+    pub(super) letters_free: Vec<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
@@ -159,24 +156,6 @@ impl Desk {
         self.time(at, Wake::Alarm(tag));
     }
 
-    /// Sends a datagram from the socket with this index.
-    pub fn reply(&mut self, socket: usize, to: SocketAddr, octets: impl Into<Bytes>) {
-        let Some(descriptor) = self.sockets.get(socket).map(AsRawFd::as_raw_fd) else { return };
-        let number = match self.letters_free.pop() {
-            Some(number) => number,
-            None if self.letters_out.len() < LETTERS_OUT_MAX => {
-                self.letters_out.push(None);
-                self.letters_out.len() as u32 - 1
-            }
-            None => return,
-        };
-        let letter = self.letters_out[number as usize].get_or_insert_with(|| Letter::new(socket));
-        let header = letter.send_header(to, octets.into());
-        let entry = opcode::SendMsg::new(types::Fd(descriptor), header).build();
-        // SAFETY: the letter is boxed and kept until the send completes.
-        unsafe { self.kernel.push(entry, About::DatagramOut(number)) };
-    }
-
     /// Open connections, and those that are being opened or closed.
     pub fn connections(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -268,18 +247,6 @@ impl Desk {
         // SAFETY: the kernel writes to the ring's own buffers; the descriptor stays open until
         // the connection is idle.
         unsafe { self.kernel.push(entry, About::Receive(slot)) };
-    }
-
-    pub(super) fn receive_letter(&mut self, number: u32) {
-        let Some(Some(letter)) = self.letters_in.get_mut(number as usize) else { return };
-        let descriptor = types::Fd(self.sockets[letter.socket].as_raw_fd());
-        let entry = opcode::RecvMsg::new(descriptor, letter.receive_header()).build();
-        // SAFETY: the letter is boxed and kept until the receive completes.
-        unsafe { self.kernel.push(entry, About::DatagramIn(number)) };
-    }
-
-    pub(super) fn letter_sent(&mut self, number: u32) {
-        self.letters_free.push(number);
     }
 
     pub(super) fn connect_done(&mut self, slot: u32) {
