@@ -1,8 +1,6 @@
 //! The desk: where a service asks for things, and what stands between it and the kernel.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
@@ -18,6 +16,7 @@ use super::{
     connection::{Connection, Phase},
     datagram::{LETTERS, Letter},
     kernel::{About, Kernel},
+    times::{Times, Wake},
 };
 
 pub struct Desk {
@@ -37,8 +36,7 @@ pub struct Desk {
     pub(super) resumed: Vec<Id>,
     /// Connections that did not open at once.
     pub(super) stillborn: Vec<(Id, io::Error)>,
-    times: BinaryHeap<Reverse<(Instant, u64, Wake)>>,
-    timed: u64,
+    pub(super) times: Times,
 }
 
 #[derive(Default)]
@@ -47,12 +45,6 @@ struct Slot {
     connection: Option<Box<Connection>>,
     /// The address of a connect under way: the kernel reads it.
     remote: Option<Box<SockAddr>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Wake {
-    Connection(Id, u32),
-    Alarm(u32),
 }
 
 impl Desk {
@@ -149,11 +141,11 @@ impl Desk {
 
     /// `woken` follows, unless the connection is closed by then.
     pub fn wake_at(&mut self, at: Instant, id: Id, tag: u32) {
-        self.time(at, Wake::Connection(id, tag));
+        self.times.ask(at, Wake::Connection(id, tag));
     }
 
     pub fn alarm_at(&mut self, at: Instant, tag: u32) {
-        self.time(at, Wake::Alarm(tag));
+        self.times.ask(at, Wake::Alarm(tag));
     }
 
     /// Open connections, and those that are being opened or closed.
@@ -186,8 +178,7 @@ impl Desk {
             dirty: Vec::new(),
             resumed: Vec::new(),
             stillborn: Vec::new(),
-            times: BinaryHeap::new(),
-            timed: 0,
+            times: Times::default(),
         }
     }
 
@@ -307,19 +298,6 @@ impl Desk {
         unsafe { self.kernel.push(entry, About::Nothing) };
     }
 
-    /// The next time that has come, if one has.
-    pub(super) fn due(&mut self) -> Option<Wake> {
-        let Reverse((at, _, wake)) = *self.times.peek()?;
-        (at <= self.now).then(|| {
-            self.times.pop();
-            wake
-        })
-    }
-
-    pub(super) fn next_time(&self) -> Option<Instant> {
-        self.times.peek().map(|Reverse((at, ..))| *at)
-    }
-
     /// Shuts everything down, for the end of the run.
     pub(super) fn bury_all(&mut self) {
         (0..self.slots.len() as u32).for_each(|slot| self.bury(slot));
@@ -340,12 +318,6 @@ impl Desk {
         let place = &mut self.slots[slot as usize];
         place.connection = Some(Box::new(Connection::new(socket, phase)));
         Id { slot, generation: place.generation }
-    }
-
-    fn time(&mut self, at: Instant, wake: Wake) {
-        // The count keeps those of one time in the order they were asked for.
-        self.timed += 1;
-        self.times.push(Reverse((at, self.timed, wake)));
     }
 
     fn cancel(&mut self, about: About) {
