@@ -33,7 +33,7 @@ fn measured(address: SocketAddr, words: &str) -> Imap {
     });
     match serde_json::from_str(line).unwrap() {
         Line::Result(result) => result,
-        Line::Progress(_) => panic!("no result: {line}"),
+        Line::Listening { .. } | Line::Progress(_) => panic!("no result: {line}"),
     }
 }
 
