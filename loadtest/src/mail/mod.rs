@@ -9,12 +9,13 @@ mod files;
 mod mix;
 pub mod recipients;
 pub mod size;
-mod text;
+pub mod text;
 pub mod wire;
 
 use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 
 use self::{mix::Shape, recipients::Recipients, size::Sizes, wire::Carriage};
 use crate::random::{Alias, Random};
@@ -53,8 +54,8 @@ pub struct Brief {
     /// The reverse-path, and the author in the header.
     pub sender: String,
     pub recipients: Recipients,
-    /// As the Date field has it.
-    pub date: String,
+    /// Of the Date field.
+    pub date: Timestamp,
 }
 
 /// Writes envelopes and messages.
@@ -170,7 +171,9 @@ impl Composer {
     }
 
     fn made(&self, size: u64, shape: Shape, variant: u64) -> Result<Template, MailError> {
-        let Brief { sender, date, seed, .. } = &self.brief;
+        let Brief { sender, seed, .. } = &self.brief;
+        let date = rfc2822::to_string(&self.brief.date.to_zoned(TimeZone::UTC))
+            .expect("the years of a clock have four digits");
         let (shortest, longest) = self.head_lengths();
         let mut random = Random::of(seed ^ size, variant);
         let mut made = Vec::with_capacity(size as usize);
@@ -231,6 +234,11 @@ impl Message<'_> {
         out.put_slice(SUBJECT_NAME);
         self.template.octets.slice(out.len() - before - shortest..)
     }
+}
+
+/// The name of a run that began now, in its Message-IDs: no other run has it.
+pub fn run_name(now: Timestamp) -> String {
+    format!("{:x}", now.as_microsecond())
 }
 
 /// Appends a number as it is written in decimal.

@@ -10,7 +10,8 @@ pub(super) const LINE_MAX: usize = 76;
 /// One line of prose in so many begins with a dot, so that transparency is exercised.
 const DOTS_ONE_IN: usize = 100;
 
-const WORDS: &[&str] = &[
+/// What prose and subjects are made of.
+pub const WORDS: &[&str] = &[
     "about", "account", "again", "agenda", "already", "answer", "attached", "because", "before",
     "budget", "call", "change", "confirm", "contract", "could", "customer", "date", "delivery",
     "draft", "early", "figures", "first", "from", "have", "invoice", "kindly", "last", "later",
