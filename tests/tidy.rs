@@ -13,6 +13,35 @@ const FILE_LINES_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;
 const TABLE_MARK: &str = "// tidy: flat table";
 
+/// A crate of the workspace, with the rules that are its own.
+struct House {
+    /// Its code, from the root of the workspace.
+    source: &'static str,
+    /// Whether it is built in floors.
+    floors: bool,
+    /// Where `unsafe` may stand.
+    unsafe_room: &'static str,
+    confined: &'static [(&'static str, &'static [&'static str])],
+    forbidden: &'static [(&'static str, &'static [&'static str])],
+}
+
+const HOUSES: &[House] = &[
+    House {
+        source: "src/",
+        floors: true,
+        unsafe_room: "shell/",
+        confined: CONFINED,
+        forbidden: FORBIDDEN,
+    },
+    House {
+        source: "loadtest/src/",
+        floors: false,
+        unsafe_room: "ring/",
+        confined: LOADTEST_CONFINED,
+        forbidden: LOADTEST_FORBIDDEN,
+    },
+];
+
 /// Imports only point down, and the modules of floor 2 do not import each other.
 const FLOORS: &[(&str, u8)] = &[
     ("time", 0),
@@ -80,11 +109,32 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("mod common", &[]),
 ];
 
+/// The judge shares no code with what it judges.
+const LOADTEST_CONFINED: &[(&str, &[&str])] = &[("ringmail", &[]), ("io_uring", &["ring/"])];
+
+/// A measuring tool may `expect` what cannot fail, with the reason; what strangers send is matched.
+/// `println!` panics when the reader of a pipe has gone: results leave through `progress`.
+const LOADTEST_FORBIDDEN: &[(&str, &[&str])] = &[
+    (".unwrap()", &[]),
+    ("panic!", &[]),
+    ("unreachable!", &[]),
+    ("unimplemented!", &[]),
+    ("todo!", &[]),
+    ("dbg!", &[]),
+    ("println!", &[]),
+    ("print!", &[]),
+    ("fn get_", &[]),
+    ("mod util", &[]),
+    ("mod helper", &[]),
+    ("mod manager", &[]),
+    ("mod common", &[]),
+];
+
 #[test]
 fn the_house_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut faults = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "loadtest/src", "loadtest/tests"] {
         for path in rust_files(&root.join(folder)) {
             let text = fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root).unwrap().to_str().unwrap();
@@ -108,7 +158,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The faults of one file, each as `path:line: sentence`. The rules for code hold below `src/`,
+/// The faults of one file, each as `path:line: sentence`. The rules for code hold below a `src/`,
 /// up to `#[cfg(test)]`; the first line and the columns count everywhere.
 fn check(path: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
@@ -123,7 +173,8 @@ fn check(path: &str, text: &str) -> Vec<String> {
         }
     }
     let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
-    let Some(inside) = path.strip_prefix("src/").filter(|_| !is_test) else {
+    let inside = |house: &'static House| Some((house, path.strip_prefix(house.source)?));
+    let Some((house, inside)) = HOUSES.iter().find_map(inside).filter(|_| !is_test) else {
         return faults;
     };
     let tests = text.find("\n#[cfg(test)]\nmod tests").map_or(text.len(), |at| at + 1);
@@ -133,10 +184,10 @@ fn check(path: &str, text: &str) -> Vec<String> {
     }
     let code = masked(&lines.join("\n"));
     check_functions(&lines, &code, &mut fault);
-    check_words(inside, &code, &mut fault);
-    check_unsafe(inside, &lines, &code, &mut fault);
+    check_words(house, inside, &code, &mut fault);
+    check_unsafe(house, inside, &lines, &code, &mut fault);
     for (line, name) in paths(&code) {
-        check_path(inside, &name, |what| fault(line, what));
+        check_path(house, inside, &name, |what| fault(line, what));
     }
     faults
 }
@@ -185,8 +236,8 @@ fn body_end(code: &str, at: usize) -> Option<usize> {
     None
 }
 
-fn check_words(inside: &str, code: &str, fault: &mut impl FnMut(usize, String)) {
-    for &(word, allowed) in FORBIDDEN {
+fn check_words(house: &House, inside: &str, code: &str, fault: &mut impl FnMut(usize, String)) {
+    for &(word, allowed) in house.forbidden {
         if is_within(inside, allowed) {
             continue;
         }
@@ -199,15 +250,22 @@ fn check_words(inside: &str, code: &str, fault: &mut impl FnMut(usize, String)) 
     }
 }
 
-fn check_unsafe(inside: &str, lines: &[&str], code: &str, fault: &mut impl FnMut(usize, String)) {
+fn check_unsafe(
+    house: &House,
+    inside: &str,
+    lines: &[&str],
+    code: &str,
+    fault: &mut impl FnMut(usize, String),
+) {
+    let room = house.unsafe_room;
     for (at, _) in code.match_indices("unsafe") {
         let after = code.as_bytes().get(at + 6).copied().unwrap_or(b' ');
         if is_word(after) || at > 0 && is_word(code.as_bytes()[at - 1]) {
             continue;
         }
         let line = line_of(code, at);
-        if !inside.starts_with("shell/") {
-            fault(line, "`unsafe` outside src/shell".into());
+        if !inside.starts_with(room) {
+            fault(line, format!("`unsafe` outside {}{room}", house.source));
         } else if !lines[line.saturating_sub(8)..line]
             .iter()
             .any(|line| line.contains("SAFETY:") || line.contains("# Safety"))
@@ -217,12 +275,20 @@ fn check_unsafe(inside: &str, lines: &[&str], code: &str, fault: &mut impl FnMut
     }
 }
 
-fn check_path(inside: &str, name: &str, mut fault: impl FnMut(String)) {
-    for &(confined, allowed) in CONFINED {
+fn check_path(house: &House, inside: &str, name: &str, mut fault: impl FnMut(String)) {
+    for &(confined, allowed) in house.confined {
         let named = name == confined || name.starts_with(&format!("{confined}::"));
         if named && !is_within(inside, allowed) {
-            fault(format!("`{name}` may only be named in src/{}", allowed.join(" or src/")));
+            let source = house.source;
+            let places = allowed.join(&format!(" or {source}"));
+            fault(match allowed {
+                [] => format!("`{name}` may not be named in {source}"),
+                _ => format!("`{name}` may only be named in {source}{places}"),
+            });
         }
+    }
+    if !house.floors {
+        return;
     }
     let own = top_module(inside);
     let (Some(own_floor), Some(other)) = (floor(own), crate_module(inside, name)) else { return };
@@ -387,7 +453,7 @@ fn untidy_files_are_found() {
         ("src/smtp/mod.rs", "//! x\nuse crate::{mail::A, store::B};\n", "siblings on floor 2"),
         ("src/smtp/mod.rs", "//! x\nfn f(a: super::dns::A) {}\n", "siblings on floor 2"),
         ("src/smtp/a.rs", "//! x\nuse super::super::relay::A;\n", "points up"),
-        ("src/mail/a.rs", "//! x\nunsafe fn a() {}\n", "outside src/shell"),
+        ("src/mail/a.rs", "//! x\nunsafe fn a() {}\n", "outside src/shell/"),
         ("src/shell/a.rs", "//! x\nfn a() { unsafe { b() } }\n", "without a `// SAFETY:`"),
         ("src/relay/a.rs", "//! x\nuse std::{fmt, fs::File};\n", "`std::fs::File` may only"),
         ("src/relay/a.rs", "//! x\nuse std::time::{Duration, Instant};\n", "Instant` may only"),
@@ -400,6 +466,18 @@ fn untidy_files_are_found() {
         ("src/relay/a.rs", "//! x\nfn a() { panic!() }\n", "`panic!` outside tests"),
         ("src/relay/a.rs", "//! x\nfn a() { println!() }\n", "`println!` outside tests"),
         ("src/relay/a.rs", "//! x\nfn get_it() {}\n", "`fn get_` outside tests"),
+        ("loadtest/tests/a.rs", "fn a() {}\n", "a.rs:1: the first line"),
+        ("loadtest/src/a.rs", &long_function, "a.rs:3: `fn a` has 72 lines"),
+        ("loadtest/src/sink/a.rs", "//! x\nunsafe fn a() {}\n", "outside loadtest/src/ring/"),
+        ("loadtest/src/ring/a.rs", "//! x\nfn a() { unsafe { b() } }\n", "without a `// SAFETY:`"),
+        ("loadtest/src/a.rs", "//! x\nuse ringmail::smtp;\n", "may not be named in loadtest/src/"),
+        (
+            "loadtest/src/a.rs",
+            "//! x\nuse io_uring::opcode;\n",
+            "only be named in loadtest/src/ring/",
+        ),
+        ("loadtest/src/a.rs", "//! x\nfn a() { b().unwrap() }\n", "`.unwrap()` outside tests"),
+        ("loadtest/src/a.rs", "//! x\nfn a() { println!() }\n", "`println!` outside tests"),
     ] {
         let faults = check(path, text);
         assert!(faults.len() == 1 && faults[0].contains(want), "want {want:?}, got {faults:?}");
@@ -416,6 +494,9 @@ fn untidy_files_are_found() {
         ("src/relay/a.rs", "//! x\nuse crate::config::Config;\nuse super::smtp;\n"),
         ("src/smtp/server/a.rs", "//! x\nuse super::super::line;\nfn a(b: fn(u8)) {}\n"),
         ("src/cli/a.rs", "//! x\nfn a() { println!() }\n"),
+        ("loadtest/src/imap/a.rs", "//! x\nuse crate::sink::A;\nuse std::fs;\n"),
+        ("loadtest/src/a.rs", "//! x\nfn a() { eprintln!(\"b\") }\n"),
+        ("loadtest/src/ring/a.rs", "//! x\n// SAFETY: b is pure.\nfn a() { unsafe { b() } }\n"),
     ] {
         assert_eq!(check(path, text), Vec::<String>::new(), "{text}");
     }
