@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Line<R> {
+    /// A server is ready; the first line of its output.
+    Listening {
+        addresses: Vec<String>,
+    },
     Progress(Progress),
     Result(R),
 }
