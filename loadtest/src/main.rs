@@ -19,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Source(source::Args),
+    Source(Box<source::Args>),
     Sink(sink::Args),
     Zone(zone::Args),
     Imap(imap::Args),
@@ -29,7 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Source(args) => source::run(args),
+        Command::Source(args) => source::run(*args),
         Command::Sink(args) => sink::run(args),
         Command::Zone(args) => zone::run(args),
         Command::Imap(args) => imap::run(args),
