@@ -119,7 +119,8 @@ impl Campaign {
 
     /// Who takes part. Asked for by name, a peer that cannot run has failed; else it is left out.
     fn enlist(&mut self, args: &Args) -> Result<(), RoundError> {
-        let everybody = || BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).chain([DIRECT.into()]);
+        let everybody =
+            || BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).chain([DIRECT.into()]);
         let named = !args.peers.is_empty();
         let peers = if named { args.peers.clone() } else { everybody().collect() };
         for peer in peers {
@@ -172,7 +173,8 @@ impl Campaign {
         for &cores in &args.cores {
             self.each(watch, |contender, setting, watch| {
                 let load = Load { cores: Some(cores), ..Load::default() };
-                let round = contender.point(&format!("{cores} cores"), load, args, setting, watch)?;
+                let round =
+                    contender.point(&format!("{cores} cores"), load, args, setting, watch)?;
                 let points = &mut contender.server.by_cores;
                 points.extend(round.map(|round| Point { at: cores as f64, round }));
                 Ok(())
@@ -243,8 +245,7 @@ impl Contender {
         setting: &Setting,
         watch: &mut Watch,
     ) -> Result<(), RoundError> {
-        let load =
-            Load { messages: CALIBRATION_MESSAGES.min(args.messages), ..Load::default() };
+        let load = Load { messages: CALIBRATION_MESSAGES.min(args.messages), ..Load::default() };
         let done = self.round("first look", &load, setting, watch)?;
         let wanted = done.round.relayed_rate * args.round_time.as_secs_f64();
         self.messages = (wanted as u64).max(MESSAGES_MIN).min(args.messages);

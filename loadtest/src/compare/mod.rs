@@ -12,7 +12,7 @@ mod trace;
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -92,17 +92,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// Write the page with the plots
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-
-    /// Write each plot as an SVG file into this folder
-    #[arg(long, value_name = "DIR")]
-    svg: Option<PathBuf>,
-
-    /// Write the tables as Markdown
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
+    #[command(flatten)]
+    files: report::Files,
 
     /// Where the queues of the servers lie: on the disk that is to be measured
     #[arg(long, default_value = "/var/tmp", value_name = "DIR")]
@@ -139,6 +130,8 @@ pub enum RoundError {
     NotReady { seconds: u64, log: String },
     #[error("waited in vain for {what}; raise --round-deadline or lower --messages")]
     Deadline { what: &'static str },
+    #[error(transparent)]
+    Report(#[from] report::ReportError),
     #[error("{accepted} messages were accepted and none came to the sink; last words: {log}")]
     Nothing { accepted: u64, log: String },
 }
@@ -225,28 +218,13 @@ pub fn run(args: Args) -> ExitCode {
 
 /// Writes the files that were asked for.
 fn publish(args: &Args, comparison: &Comparison) -> Result<(), RoundError> {
-    let write = |path: &Path, text: &str| {
-        fs::write(path, text)
-            .map_err(|error| RoundError::io(&format!("write {}", path.display()), error))
-    };
     if let Some(path) = &args.out {
         let text = serde_json::to_string(comparison)
             .map_err(|error| RoundError::io("write the figures", error.into()))?;
-        write(path, &text)?;
+        fs::write(path, text)
+            .map_err(|error| RoundError::io(&format!("write {}", path.display()), error))?;
     }
-    if let Some(path) = &args.html {
-        write(path, &report::html(comparison))?;
-    }
-    if let Some(folder) = &args.svg {
-        fs::create_dir_all(folder)
-            .map_err(|error| RoundError::io(&format!("make {}", folder.display()), error))?;
-        for (name, svg) in report::svgs(comparison) {
-            write(&folder.join(name), &svg)?;
-        }
-    }
-    if let Some(path) = &args.markdown {
-        let plots = args.svg.as_deref().unwrap_or(Path::new("")).display().to_string();
-        write(path, &report::markdown(comparison, &plots))?;
-    }
+    // Which files were written is no part of the result.
+    eprint!("{}", report::publish(comparison, &args.files)?);
     Ok(())
 }

@@ -162,15 +162,15 @@ impl Recipe {
     }
 
     pub fn parse(name: &str, text: &str) -> Result<Recipe, RecipeError> {
-        toml::from_str(text)
-            .map_err(|error| RecipeError::Syntax { name: name.to_owned(), error })
+        toml::from_str(text).map_err(|error| RecipeError::Syntax { name: name.to_owned(), error })
     }
 
     /// Everything a server needs to run at this site; `there` says whether a path exists.
     pub fn plan(&self, site: &Site, there: impl Fn(&Path) -> bool) -> Result<Plan, RecipeError> {
         let mut words = site.words();
         for (name, paths) in &self.needs {
-            let paths = paths.iter().map(|path| fill(path, &words)).collect::<Result<Vec<_>, _>>()?;
+            let paths =
+                paths.iter().map(|path| fill(path, &words)).collect::<Result<Vec<_>, _>>()?;
             let found = paths.iter().find(|path| there(Path::new(path)));
             let missing = || RecipeError::Missing { tried: paths.join(", ") };
             words.insert(name.clone(), found.ok_or_else(missing)?.clone());
@@ -182,7 +182,8 @@ impl Recipe {
         }
         let all = |argv: &[String]| argv.iter().map(|word| fill(word, &words)).collect();
         let table = |table: &BTreeMap<String, String>| {
-            table.iter().map(|(name, text)| Ok((name.clone(), fill(text, &words)?))).collect()
+            let filled = |(name, text): (&String, &String)| Ok((name.clone(), fill(text, &words)?));
+            table.iter().map(filled).collect::<Result<_, RecipeError>>()
         };
         Ok(Plan {
             version: all(&self.version)?,

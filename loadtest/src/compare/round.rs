@@ -13,7 +13,7 @@ use super::{
     RoundError, Watch,
     cell::Memory,
     machine, ranges,
-    recipe::{Protocol, Recipe, Site},
+    recipe::{Recipe, Site},
     server::{self, Manner, Server},
     tool::{PROGRESS_EVERY, Tool},
     trace::{self, Calls},
@@ -236,11 +236,8 @@ impl Bench<'_> {
             source.hear()?;
             self.step(peak)?;
             if let Some(result) = source.result.take() {
-                // Its own clock began when its sessions did.
-                let first = source.progress.first();
-                let own = first.and_then(|(at, p)| at.checked_sub(Duration::try_from_secs_f64(p.seconds).ok()?));
-                let began = own.unwrap_or(started).max(started);
-                return Ok((began, result, std::mem::take(&mut source.progress)));
+                let progress = std::mem::take(&mut source.progress);
+                return Ok((beginning(&progress).unwrap_or(started), result, progress));
             }
             if started.elapsed() > self.setting.deadline + SOURCE_GRACE {
                 return Err(RoundError::Deadline { what: "the source to end" });
@@ -292,6 +289,12 @@ impl Bench<'_> {
             other => other,
         }
     }
+}
+
+/// When the sessions of a source began, by its own clock: starting the process is not its work.
+fn beginning(progress: &[(Instant, Progress)]) -> Option<Instant> {
+    let (at, progress) = progress.first()?;
+    at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
 }
 
 /// Compares what was acknowledged with what was seen.

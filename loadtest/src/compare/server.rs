@@ -4,10 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    os::unix::{
-        fs::PermissionsExt,
-        process::CommandExt,
-    },
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -78,7 +75,10 @@ impl Server {
             let status = run(argv, &plan, &output, COMMAND_DEADLINE)
                 .map_err(|error| RoundError::io(&format!("run {}", argv.join(" ")), error))?;
             if !status.is_some_and(|status| status.success()) {
-                return Err(RoundError::Prepare { command: argv.join(" "), log: tool::tail(&output) });
+                return Err(RoundError::Prepare {
+                    command: argv.join(" "),
+                    log: tool::tail(&output),
+                });
             }
         }
         let argv = wrap(&plan.start, manner);

@@ -50,11 +50,7 @@ pub struct Tool<R> {
 
 impl<R: DeserializeOwned + Send + 'static> Tool<R> {
     /// Runs `ringload NAME ARGUMENTS --json`; what it complains of goes to the log.
-    pub fn start(
-        name: &'static str,
-        argv: &[String],
-        log: PathBuf,
-    ) -> Result<Tool<R>, RoundError> {
+    pub fn start(name: &'static str, argv: &[String], log: PathBuf) -> Result<Tool<R>, RoundError> {
         let mut child = File::create(&log)
             .and_then(|log| {
                 Command::new(&argv[0])
