@@ -294,7 +294,9 @@ impl Contender {
     ) -> Result<Done, RoundError> {
         let title = format!("{} {title}", self.server.name);
         watch.begin(&title, Goal::Count(load.messages));
-        let done = round::run(self.recipe.as_ref(), load, setting, watch)?;
+        let one_by_one = self.recipe.as_ref().is_some_and(|recipe| !recipe.pipelining);
+        let load = Load { one_by_one, ..load.clone() };
+        let done = round::run(self.recipe.as_ref(), &load, setting, watch)?;
         let round = &done.round;
         watch.tell(&format!(
             "{title}: {:.0} relayed/s, {:.0} accepted/s, {:.0} µs CPU, p99 {:.2} ms, {} lost",

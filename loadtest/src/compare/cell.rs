@@ -92,8 +92,10 @@ impl Cell {
     pub fn memory(&self) -> Memory {
         let mut all = Memory::default();
         for pid in self.pids() {
-            let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
-            let one = memory(&status);
+            let Ok(rollup) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
+                continue;
+            };
+            let one = memory(&rollup);
             all.own += one.own;
             all.resident += one.resident;
         }
@@ -161,16 +163,17 @@ fn usage(text: &str) -> Option<Duration> {
     Some(Duration::from_micros(micros.trim().parse().ok()?))
 }
 
-/// What a /proc/PID/status says of memory.
-fn memory(status: &str) -> Memory {
+/// What a /proc/PID/smaps_rollup says. Pages that processes share since a fork are divided among
+/// them there: servers that fork a process a message would else seem to hold many times as much.
+fn memory(rollup: &str) -> Memory {
     let octets = |key: &str| {
-        status
+        rollup
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
             .and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok())
             .map_or(0, |kibibytes| kibibytes * 1024)
     };
-    Memory { own: octets("RssAnon") + octets("RssShmem"), resident: octets("VmRSS") }
+    Memory { own: octets("Pss_Anon") + octets("Pss_Shmem"), resident: octets("Rss") }
 }
 
 /// What is used of a /proc/PID/stat.
@@ -244,9 +247,9 @@ mod tests {
         let text = "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n";
         assert_eq!(usage(text), Some(Duration::from_millis(1500)));
         assert_eq!(usage("user_usec 1\n"), None);
-        let status = "Name:\ta\nVmRSS:\t    100 kB\nRssAnon:\t      60 kB\nRssFile:\t  38 kB\n\
-                      RssShmem:\t       2 kB\n";
-        assert_eq!(memory(status), Memory { own: 62 * 1024, resident: 100 * 1024 });
+        let rollup = "5-7 ---p 0 0:0 0 [rollup]\nRss:      100 kB\nPss:   70 kB\nPss_Anon:   60 kB\n\
+                      Pss_File:      8 kB\nPss_Shmem:     2 kB\n";
+        assert_eq!(memory(rollup), Memory { own: 62 * 1024, resident: 100 * 1024 });
         let text = "7 (a) b) S 3 7 7 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 1 0 5 6 7\n";
         assert_eq!(parse_stat(text), Some(Stat { state: 'S', parent: 3, ticks: 100 }));
         assert_eq!(parse_stat("7 (a"), None);

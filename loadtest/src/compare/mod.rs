@@ -30,6 +30,9 @@ use recipe::RecipeError;
 /// How long the main thread sleeps between two looks at everything.
 const NAP: Duration = Duration::from_millis(5);
 
+/// A look at the server's processes may take one part in this many of the time.
+const GLANCE_SHARE: u32 = 50;
+
 /// Runs servers in turn against the same source and sink, and says how they compare.
 ///
 /// A PEER is the name of a recipe that comes with ringload, the path of a recipe file, or
@@ -147,13 +150,13 @@ pub struct Watch {
     interrupt: Interrupt,
     output: Output,
     live: Option<Live>,
-    looked_at: Option<Instant>,
+    next_glance: Option<Instant>,
 }
 
 impl Watch {
     fn new(output: &Output) -> io::Result<Watch> {
         let interrupt = Interrupt::install()?;
-        Ok(Watch { interrupt, output: output.clone(), live: None, looked_at: None })
+        Ok(Watch { interrupt, output: output.clone(), live: None, next_glance: None })
     }
 
     /// A new live line; the one before it is gone.
@@ -182,13 +185,16 @@ impl Watch {
         if self.interrupt.asked() { Err(RoundError::Interrupted) } else { Ok(()) }
     }
 
-    /// Whether this much time has passed since it last said so.
-    fn is_due(&mut self, interval: Duration) -> bool {
-        let due = self.looked_at.is_none_or(|at| at.elapsed() >= interval);
-        if due {
-            self.looked_at = Some(Instant::now());
+    /// Takes a look that costs the machine something, and not too often for that.
+    fn glance<T>(&mut self, interval: Duration, look: impl FnOnce() -> T) -> Option<T> {
+        let began = Instant::now();
+        if self.next_glance.is_some_and(|at| began < at) {
+            return None;
         }
-        due
+        let seen = look();
+        let pause = interval.max(began.elapsed() * GLANCE_SHARE);
+        self.next_glance = Some(Instant::now() + pause);
+        Some(seen)
     }
 }
 

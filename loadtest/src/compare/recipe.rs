@@ -48,6 +48,9 @@ pub struct Recipe {
     pub protocol: Protocol,
     /// One sentence: what its 250 means as it is configured here.
     pub promise: String,
+    /// Whether it takes commands one behind the other; false is for what does not offer it.
+    #[serde(default = "offered")]
+    pub pipelining: bool,
     /// A command whose output's last line names the version.
     version: Vec<String>,
     /// What its own manual advises for this work and the recipe follows, and where it says so.
@@ -72,6 +75,10 @@ pub struct Recipe {
     /// Files to be written into the folder of a round.
     #[serde(default)]
     files: BTreeMap<String, String>,
+}
+
+fn offered() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

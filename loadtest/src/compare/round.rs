@@ -75,6 +75,8 @@ pub struct Load {
     /// Messages that wait in the queue before it begins.
     pub backlog: u64,
     pub trace: bool,
+    /// Commands go out one by one, whatever the setting says.
+    pub one_by_one: bool,
 }
 
 /// A round that came to its end.
@@ -168,7 +170,8 @@ impl Bench<'_> {
         if self.load.backlog == 0 {
             return Ok(());
         }
-        let load = Load { messages: self.load.backlog, ..Load::default() };
+        let one_by_one = self.load.one_by_one;
+        let load = Load { messages: self.load.backlog, one_by_one, ..Load::default() };
         let argv = self.setting.source_argv(target, &load, WAITING_DOMAIN);
         self.drive(&argv, &mut Memory::default())?;
         let began = Instant::now();
@@ -259,8 +262,7 @@ impl Bench<'_> {
         self.sink.hear()?;
         if let Some(server) = &mut self.server {
             server.check()?;
-            if self.watch.is_due(MEMORY_INTERVAL) {
-                let now = server.cell.memory();
+            if let Some(now) = self.watch.glance(MEMORY_INTERVAL, || server.cell.memory()) {
                 peak.own = peak.own.max(now.own);
                 peak.resident = peak.resident.max(now.resident);
             }
@@ -360,12 +362,13 @@ impl Setting {
 
     fn source_argv(&self, target: &str, load: &Load, domain: &str) -> Vec<String> {
         let mut argv = self.ringload(&["source", target, "--to", domain]);
+        let pipelining = if load.one_by_one { "off" } else { &self.pipelining };
         let run = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         for (name, value) in [
             ("--messages", load.messages.to_string()),
             ("--sessions", self.sessions.to_string()),
             ("--size", self.size.clone()),
-            ("--pipelining", self.pipelining.clone()),
+            ("--pipelining", pipelining.to_owned()),
             ("--tls", self.tls.clone()),
             ("--deadline", format!("{}ms", self.deadline.as_millis())),
             ("--run", run),
