@@ -245,7 +245,11 @@ impl Contender {
         setting: &Setting,
         watch: &mut Watch,
     ) -> Result<(), RoundError> {
-        let load = Load { messages: CALIBRATION_MESSAGES.min(args.messages), ..Load::default() };
+        self.messages = args.messages;
+        if args.messages <= CALIBRATION_MESSAGES {
+            return Ok(());
+        }
+        let load = Load { messages: CALIBRATION_MESSAGES, ..Load::default() };
         let done = self.round("first look", &load, setting, watch)?;
         let wanted = done.round.relayed_rate * args.round_time.as_secs_f64();
         self.messages = (wanted as u64).max(MESSAGES_MIN).min(args.messages);

@@ -33,6 +33,9 @@ const NAP: Duration = Duration::from_millis(5);
 /// A look at the server's processes may take one part in this many of the time.
 const GLANCE_SHARE: u32 = 50;
 
+/// But there is one at least this often.
+const GLANCE_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// Runs servers in turn against the same source and sink, and says how they compare.
 ///
 /// A PEER is the name of a recipe that comes with ringload, the path of a recipe file, or
@@ -162,6 +165,7 @@ impl Watch {
     /// A new live line; the one before it is gone.
     fn begin(&mut self, title: &str, goal: Goal) {
         self.live = None;
+        self.next_glance = None;
         self.live = Some(Live::new(&self.output, title, goal));
     }
 
@@ -192,7 +196,8 @@ impl Watch {
             return None;
         }
         let seen = look();
-        let pause = interval.max(began.elapsed() * GLANCE_SHARE);
+        let pause =
+            (began.elapsed() * GLANCE_SHARE).clamp(interval, GLANCE_PAUSE_MAX.max(interval));
         self.next_glance = Some(Instant::now() + pause);
         Some(seen)
     }
