@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use self::{
     account::{Account, AccountError},
-    crew::{CrewError, Report, Watch},
+    drive::{CrewError, Report, Watch},
     job::Run,
     session::Options,
     work::{Kind, Work},
@@ -33,7 +33,7 @@ use crate::{
 
 mod account;
 mod command;
-mod crew;
+mod drive;
 mod job;
 mod mailbox;
 mod reply;
@@ -219,7 +219,7 @@ fn conduct(args: &Args) -> Result<(), ImapError> {
         deadline: args.deadline,
         server: args.server_pid.map(NonZeroU32::get),
     };
-    let report = crew::run(Arc::clone(&run), watch, &format!("imap {}", args.target))?;
+    let report = drive::run(Arc::clone(&run), watch, &format!("imap {}", args.target))?;
     let (live, imap) = outcome(args, &run, report);
     live.finish(&imap, &table::text(&imap)).map_err(ImapError::Print)?;
     match imap.commands.iter().any(|command| command.count > 0) {
