@@ -7,6 +7,7 @@
 //! sessions are values that take octets and give octets.
 
 pub mod compare;
+pub mod crew;
 pub mod imap;
 pub mod mail;
 pub mod meter;

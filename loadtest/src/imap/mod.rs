@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use self::{
     account::{Account, AccountError},
-    drive::{CrewError, Report, Watch},
+    drive::{DriveError, Report, Watch},
     job::Run,
     session::Options,
     work::{Kind, Work},
@@ -198,7 +198,7 @@ enum ImapError {
     #[error("the result cannot be printed: {0}; look where the output goes")]
     Print(io::Error),
     #[error(transparent)]
-    Crew(#[from] CrewError),
+    Drive(#[from] DriveError),
 }
 
 pub fn run(args: Args) -> ExitCode {
