@@ -16,6 +16,7 @@ pub mod progress;
 pub mod random;
 pub mod report;
 pub mod ring;
+pub mod rule;
 pub mod sampler;
 pub mod sink;
 pub mod source;

@@ -8,12 +8,13 @@ use std::{str::FromStr, time::Duration};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::{random::Random, units};
+use crate::{
+    random::Random,
+    rule::{self, WordError, keep},
+};
 
 /// A mask of rules is one word of the machine.
 pub const RULES_MAX: usize = 64;
-/// A longer delay outlives any client; `stall` is the word for that.
-const DELAY_MAX: Duration = Duration::from_secs(3600);
 /// RFC 5321 §4.5.3.1.5, without the line's end.
 const REPLY_OCTETS_MAX: usize = 510;
 const WORDS: &str =
@@ -173,19 +174,13 @@ impl FromStr for Pattern {
 #[derive(Debug, Error, PartialEq)]
 pub enum RuleError {
     #[error("`{0}` is no word of a rule; use {WORDS}")]
-    Word(String),
+    Unknown(String),
     #[error("`{0}` is no step; use connect, ehlo, starttls, auth, mail, rcpt, data, dot or quit")]
     Step(String),
-    #[error("`{0}` is no probability; use a number above 0 and up to 1")]
-    Probability(String),
-    #[error("`{0}` is no delay; use a time up to 1h as 250ms, 10s or 5m")]
-    Delay(String),
     #[error("`{0}` is no reply; use a code from 200 to 599, a space and printable text, in quotes")]
     Reply(String),
     #[error("`{0}` is no domain; use a name as example.org, or *.example.org for all below it")]
     Domain(String),
-    #[error("`{0}` stands twice; write two rules instead")]
-    Again(String),
     #[error("`{0}` and `{1}` cannot both be done; write two rules, the first that matches holds")]
     TwoActions(String, String),
     #[error("the rule does nothing; add delay=, reply= or a word such as drop, stall or forget")]
@@ -196,6 +191,8 @@ pub enum RuleError {
     OnlyAtDot(String),
     #[error("a quote is not closed; end the reply with \"")]
     Quote,
+    #[error(transparent)]
+    Word(#[from] WordError),
 }
 
 impl FromStr for Rule {
@@ -206,10 +203,10 @@ impl FromStr for Rule {
         let mut action: Option<(String, Action)> = None;
         for word in words(text)? {
             match word.split_once('=') {
-                Some(("domain", value)) => put(&mut domain, value.parse()?, word)?,
-                Some(("p", value)) => put(&mut probability, parse_probability(value)?, word)?,
-                Some(("step", value)) => put(&mut step, parse_step(value)?, word)?,
-                Some(("delay", value)) => put(&mut delay, parse_delay(value)?, word)?,
+                Some(("domain", value)) => keep(&mut domain, value.parse()?, word)?,
+                Some(("p", value)) => keep(&mut probability, rule::probability(value)?, word)?,
+                Some(("step", value)) => keep(&mut step, parse_step(value)?, word)?,
+                Some(("delay", value)) => keep(&mut delay, rule::delay(value)?, word)?,
                 _ => {
                     let parsed = parse_action(word)?;
                     if let Some((first, _)) = action {
@@ -255,26 +252,9 @@ fn words(text: &str) -> Result<Vec<&str>, RuleError> {
     Ok(words.filter(|word| !word.is_empty()).collect())
 }
 
-fn put<T>(place: &mut Option<T>, value: T, word: &str) -> Result<(), RuleError> {
-    match place.replace(value) {
-        Some(_) => Err(RuleError::Again(word.into())),
-        None => Ok(()),
-    }
-}
-
-fn parse_probability(value: &str) -> Result<f64, RuleError> {
-    let probability = value.parse().ok().filter(|&p: &f64| p > 0.0 && p <= 1.0);
-    probability.ok_or_else(|| RuleError::Probability(value.into()))
-}
-
 fn parse_step(value: &str) -> Result<Step, RuleError> {
     let step = STEPS.iter().find(|(name, _)| *name == value).map(|(_, step)| *step);
     step.ok_or_else(|| RuleError::Step(value.into()))
-}
-
-fn parse_delay(value: &str) -> Result<Duration, RuleError> {
-    let delay = units::duration(value).ok().filter(|delay| *delay <= DELAY_MAX);
-    delay.ok_or_else(|| RuleError::Delay(value.into()))
 }
 
 fn parse_action(word: &str) -> Result<Action, RuleError> {
@@ -287,7 +267,7 @@ fn parse_action(word: &str) -> Result<Action, RuleError> {
         "twice" => Ok(Action::Twice),
         _ => match word.strip_prefix("reply=") {
             Some(value) => parse_reply(value),
-            None => Err(RuleError::Word(word.into())),
+            None => Err(RuleError::Unknown(word.into())),
         },
     }
 }
@@ -385,7 +365,7 @@ mod tests {
             ("domain=a step=quit drop", "only rcpt, data and dot have recipients"),
             ("step=rcpt forget", "`forget` is about a counted message"),
             ("drop reset", "`drop` and `reset` cannot both be done"),
-            ("p=0.5 p=0.1 drop", "`p=0.1` stands twice"),
+            ("p=0.5 p=0.1 drop", "`p=0.1` says what another word has said"),
         ] {
             let error = text.parse::<Rule>().expect_err(text).to_string();
             assert!(error.contains(want), "{text}: {error}");

@@ -10,11 +10,8 @@ use thiserror::Error;
 use super::name::{Kind, Name, NameError, ancestry};
 use crate::{
     random::Random,
-    units::{self, UnitError},
+    rule::{self, WordError, keep},
 };
-
-/// A longer delay outlives any resolver; `silence` is the word for that.
-pub const DELAY_MAX: Duration = Duration::from_secs(3600);
 
 /// What is done in place of the usual answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +69,15 @@ pub enum RuleError {
         "`{0}` is no word of a rule: use name=, type=, p=, delay=, nxdomain, servfail, refused, \
          truncate, silence, empty, wrong-id or garbage"
     )]
-    Word(String),
-    #[error("`{0}` comes a second time: leave one")]
-    Twice(String),
+    Unknown(String),
     #[error("the rule does nothing: add delay= or an action such as servfail or silence")]
     Idle,
     #[error("`{0}` is no type: use one such as MX, A or TYPE65")]
     Type(String),
-    #[error("`{0}` is no probability: use a number above 0 and up to 1")]
-    Probability(String),
-    #[error("`{0}` is longer than 1h: shorten it, or use silence")]
-    Delay(String),
     #[error("what never answers has no delay: leave delay= or silence out")]
     SilentDelay,
     #[error(transparent)]
-    Unit(#[from] UnitError),
+    Word(#[from] WordError),
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -111,22 +102,19 @@ impl FromStr for Rule {
         let (mut pattern, mut kind, mut probability) = (None, None, None);
         let (mut delay, mut action) = (None, None);
         for word in text.split_whitespace() {
-            let again = match word.split_once('=') {
-                Some(("name", value)) => pattern.replace(Pattern::parse(value)?).is_some(),
+            match word.split_once('=') {
+                Some(("name", value)) => keep(&mut pattern, Pattern::parse(value)?, word)?,
                 Some(("type", value)) => {
                     let read = Kind::parse(value).ok_or_else(|| RuleError::Type(value.into()))?;
-                    kind.replace(read).is_some()
+                    keep(&mut kind, read, word)?;
                 }
-                Some(("p", value)) => probability.replace(parse_probability(value)?).is_some(),
-                Some(("delay", value)) => delay.replace(parse_delay(value)?).is_some(),
+                Some(("p", value)) => keep(&mut probability, rule::probability(value)?, word)?,
+                Some(("delay", value)) => keep(&mut delay, rule::delay(value)?, word)?,
                 _ => {
                     let known = ACTIONS.iter().find(|(name, _)| *name == word);
-                    let (_, read) = known.ok_or_else(|| RuleError::Word(word.into()))?;
-                    action.replace(*read).is_some()
+                    let (_, read) = known.ok_or_else(|| RuleError::Unknown(word.into()))?;
+                    keep(&mut action, *read, word)?;
                 }
-            };
-            if again {
-                return Err(RuleError::Twice(word.into()));
             }
         }
         match (action, delay) {
@@ -143,16 +131,6 @@ impl FromStr for Rule {
             probability: probability.unwrap_or(1.0),
         })
     }
-}
-
-fn parse_probability(text: &str) -> Result<f64, RuleError> {
-    let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0);
-    number.ok_or_else(|| RuleError::Probability(text.into()))
-}
-
-fn parse_delay(text: &str) -> Result<Duration, RuleError> {
-    let delay = units::duration(text)?;
-    if delay <= DELAY_MAX { Ok(delay) } else { Err(RuleError::Delay(text.into())) }
 }
 
 impl Pattern {
@@ -245,16 +223,16 @@ mod tests {
         for (text, error) in [
             ("", RuleError::Idle),
             ("name=d1.test", RuleError::Idle),
-            ("name=d1.test explode", RuleError::Word("explode".into())),
-            ("domain=d1.test servfail", RuleError::Word("domain=d1.test".into())),
-            ("servfail refused", RuleError::Twice("refused".into())),
-            ("p=0.1 p=0.2 empty", RuleError::Twice("p=0.2".into())),
+            ("name=d1.test explode", RuleError::Unknown("explode".into())),
+            ("domain=d1.test servfail", RuleError::Unknown("domain=d1.test".into())),
+            ("servfail refused", WordError::Again("refused".into()).into()),
+            ("p=0.1 p=0.2 empty", WordError::Again("p=0.2".into()).into()),
             ("type=HUH empty", RuleError::Type("HUH".into())),
-            ("p=0 empty", RuleError::Probability("0".into())),
-            ("p=1.5 empty", RuleError::Probability("1.5".into())),
-            ("p=NaN empty", RuleError::Probability("NaN".into())),
-            ("delay=2h", RuleError::Delay("2h".into())),
-            ("delay=soon", RuleError::Unit(UnitError::Duration("soon".into()))),
+            ("p=0 empty", WordError::Probability("0".into()).into()),
+            ("p=1.5 empty", WordError::Probability("1.5".into()).into()),
+            ("p=NaN empty", WordError::Probability("NaN".into()).into()),
+            ("delay=2h", WordError::Delay("2h".into()).into()),
+            ("delay=soon", WordError::Delay("soon".into()).into()),
             ("delay=1s silence", RuleError::SilentDelay),
             ("name=a..b empty", RuleError::Name(NameError::EmptyLabel("a..b".into()))),
         ] {
