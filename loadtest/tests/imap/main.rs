@@ -59,8 +59,8 @@ fn every_kind_is_measured_after_the_mailboxes_are_filled() {
         let imap = measured(
             server.address,
             &format!(
-                "--accounts 5 --sessions 2 --cores {cores} --prefill 3 --size 1KiB,2KiB --commands 80 \
-                 --work {work}"
+                "--accounts 5 --sessions 2 --cores {cores} --prefill 3 --size 1KiB,2KiB \
+                 --commands 80 --work {work}"
             ),
         );
         assert_eq!((imap.ended, &imap.troubles[..]), (Ended::Count, &[][..]));
