@@ -154,6 +154,13 @@ pub fn version(recipe: &Recipe, setting: &Setting) -> Result<String, RoundError>
     Ok(server::version(&plan, &folder.path))
 }
 
+/// A source that ran to its end.
+struct Driven {
+    began: Instant,
+    source: Source,
+    progress: Vec<(Instant, Progress)>,
+}
+
 /// All that takes part in one round.
 struct Bench<'a> {
     setting: &'a Setting,
@@ -194,7 +201,7 @@ impl Bench<'_> {
     fn measure(&mut self, argv: &[String]) -> Result<Round, RoundError> {
         let mut peak = Memory::default();
         let (cpu, written) = (self.cpu(), machine::octets_written(self.folder));
-        let (began, source, accepted) = self.drive(argv, &mut peak)?;
+        let Driven { began, source, progress: accepted } = self.drive(argv, &mut peak)?;
         self.drain(source.acknowledged, &mut peak)?;
         let ended = Instant::now();
         let cpu = self.cpu() - cpu;
@@ -227,12 +234,8 @@ impl Bench<'_> {
         Ok(round)
     }
 
-    /// Runs a source to its end: when it began, its result and its course.
-    fn drive(
-        &mut self,
-        argv: &[String],
-        peak: &mut Memory,
-    ) -> Result<(Instant, Source, Vec<(Instant, Progress)>), RoundError> {
+    /// Runs a source to its end.
+    fn drive(&mut self, argv: &[String], peak: &mut Memory) -> Result<Driven, RoundError> {
         let mut source = Tool::<Source>::start("source", argv, self.folder.join("source.log"))?;
         let started = Instant::now();
         loop {
@@ -240,7 +243,8 @@ impl Bench<'_> {
             self.step(peak)?;
             if let Some(result) = source.result.take() {
                 let progress = std::mem::take(&mut source.progress);
-                return Ok((beginning(&progress).unwrap_or(started), result, progress));
+                let began = beginning(&progress).unwrap_or(started);
+                return Ok(Driven { began, source: result, progress });
             }
             if started.elapsed() > self.setting.deadline + SOURCE_GRACE {
                 return Err(RoundError::Deadline { what: "the source to end" });
