@@ -22,7 +22,7 @@ enum Command {
     Source(Box<source::Args>),
     Sink(sink::Args),
     Zone(zone::Args),
-    Imap(imap::Args),
+    Imap(Box<imap::Args>),
     Compare(compare::Args),
     Report(report::Args),
 }
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         Command::Source(args) => source::run(*args),
         Command::Sink(args) => sink::run(args),
         Command::Zone(args) => zone::run(args),
-        Command::Imap(args) => imap::run(args),
+        Command::Imap(args) => imap::run(*args),
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
     }

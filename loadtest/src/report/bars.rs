@@ -45,8 +45,9 @@ pub struct Bars {
 }
 
 impl Panel for Bars {
-    fn height(&self, width: f64) -> f64 {
-        let heads = self.reference_lines(width) as f64 * LINE;
+    fn height(&self, _width: f64) -> f64 {
+        // Their names stand one above the other, too long to stand side by side.
+        let heads = self.references.len() as f64 * LINE;
         HEAD + heads + self.rows.iter().map(Row::height).sum::<f64>() + GAP
     }
 
@@ -54,8 +55,7 @@ impl Panel for Bars {
         heading(svg, area, &self.heading);
         let inner = self.inner(area);
         let scale = self.scale();
-        let mut top = inner.top;
-        for row in &self.rows {
+        for (row, top) in self.tops(inner) {
             let middle = top + row.height() / 2.0 + 4.5;
             let name = fit(&row.name, area.width * NAMES_MAX);
             svg.text("ink", Anchor::Start, (area.left, middle), &name);
@@ -63,10 +63,9 @@ impl Panel for Bars {
             if row.bar.is_none() {
                 svg.text("faint", Anchor::Start, (inner.left + GAP, middle), "no figures");
             }
-            top += row.height();
         }
-        svg.line("axis", (inner.left, inner.top), (inner.left, top));
-        self.draw_references(svg, area, inner, top);
+        svg.line("axis", (inner.left, inner.top), (inner.left, inner.bottom()));
+        self.draw_references(svg, area, inner);
         for (row, top) in self.tops(inner) {
             svg.marked(row.mark, |svg| row.draw_texts(svg, inner, top, &scale));
         }
@@ -88,7 +87,7 @@ impl Bars {
         let right = widest(texts.map(|bar| bar.text.clone())) + 2.0 * GAP;
         Area {
             left: area.left + left,
-            top: area.top + HEAD + self.reference_lines(area.width) as f64 * LINE,
+            top: area.top + HEAD + self.references.len() as f64 * LINE,
             width: (area.width - left - right).max(1.0),
             height: self.rows.iter().map(Row::height).sum(),
         }
@@ -102,18 +101,12 @@ impl Bars {
         })
     }
 
-    /// The names of references stand one above the other: they are too long to stand side by
-    /// side.
-    fn reference_lines(&self, _width: f64) -> usize {
-        self.references.len()
-    }
-
-    fn draw_references(&self, svg: &mut Svg, area: Area, inner: Area, bottom: f64) {
+    fn draw_references(&self, svg: &mut Svg, area: Area, inner: Area) {
         let scale = self.scale();
         for (index, reference) in self.references.iter().enumerate() {
             let x = inner.left + scale.place(reference.at) * inner.width;
             let y = area.top + HEAD + index as f64 * LINE;
-            svg.line("reference", (x, y), (x, bottom));
+            svg.line("reference", (x, y), (x, inner.bottom()));
             let name = fit(&reference.name, area.width - 2.0 * GAP);
             let after = x + GAP / 2.0 + text_width(&name) <= area.right();
             let (anchor, x) = if after {

@@ -3,7 +3,7 @@
 use super::{
     bars::{Bar, Bars, DotRow, Dots, Row, Stack, Stacks},
     curves::{backlog, cores, latency, over_time},
-    figures::{Figures, Findings, Group, Metric, SHARE_OF_CEILING, Spread, plausible, ratio},
+    figures::{Figures, Findings, Metric, SHARE_OF_CEILING, Spread, metric, plausible, ratio},
     plot::{Panel, Reference},
     scale::Scale,
     svg::{Area, Svg},
@@ -74,8 +74,8 @@ impl View {
 }
 
 fn throughput(found: &Findings) -> Option<Drawing> {
-    let relayed = metric(Group::Throughput, 0)?;
-    let accepted = metric(Group::Throughput, 1)?;
+    let relayed = metric("relayed/s")?;
+    let accepted = metric("accepted/s")?;
     found.lines().find(|figures| figures.relayed.is_some())?;
     let rows = found.lines().map(|figures| Row {
         mark: figures.mark,
@@ -105,13 +105,13 @@ fn throughput(found: &Findings) -> Option<Drawing> {
 
 fn cost(found: &Findings) -> Option<Drawing> {
     let panels: Vec<Box<dyn Panel>> = [
-        (Group::Cost, 0, "CPU time a message"),
-        (Group::Cost, 3, "written to disk a message"),
-        (Group::Safety, 0, "own memory, at its highest"),
-        (Group::Cost, 2, "syncs a message"),
+        ("CPU", "CPU time a message"),
+        ("written", "written to disk a message"),
+        ("memory", "own memory, at its highest"),
+        ("syncs", "syncs a message"),
     ]
     .into_iter()
-    .filter_map(|(group, index, heading)| cost_panel(found, metric(group, index)?, heading))
+    .filter_map(|(short, heading)| cost_panel(found, metric(short)?, heading))
     .collect();
     (!panels.is_empty()).then(|| Drawing {
         name: "cost",
@@ -253,10 +253,6 @@ fn imap_bar(command: &ImapCommand) -> Bar {
         format!("{}/s · p99 {}", count(command.rate.round()), micros(command.latency.p99_us));
     let hint = format!("{} {}", count(command.count as f64), command.name);
     Bar { value: command.rate, text, hint, rounds: vec![] }
-}
-
-fn metric(group: Group, index: usize) -> Option<&'static Metric> {
-    group.metrics().nth(index)
 }
 
 fn bar(metric: &Metric, figures: &Figures, what: &str) -> Option<Bar> {

@@ -229,6 +229,11 @@ const METRICS: &[Metric] = &[
     metric!(Safety, "Duplicates", "duplicates", duplicates, count, Fault),
 ];
 
+/// The metric of this short name.
+pub fn metric(short: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.short == short)
+}
+
 /// The finite, not negative values among these; none if there is none.
 pub fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     let rounds: Vec<f64> = values.into_iter().filter(|value| plausible(*value)).collect();

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use super::{
     drawings::{Drawing, NARROW, WIDE, drawings},
+    facts::{conditions, machine},
     figures::{Figures, Findings, GROUPS, Group, Metric, Rank, Spread, ratio},
     svg::{PALETTE, escape},
-    words::{self, count, micros, octets},
+    words::{self, count, micros},
 };
-use crate::outcome::Machine;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -76,45 +76,6 @@ pub fn page(found: &Findings) -> String {
     put_servers(&mut page, found);
     let _ = write!(page, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
     page
-}
-
-/// What was asked for, as pairs of name and value.
-pub fn conditions(found: &Findings) -> Vec<(String, String)> {
-    let comparison = found.comparison;
-    let size = match comparison.size.parse() {
-        Ok(size) => octets(size),
-        Err(_) => comparison.size.clone(),
-    };
-    [
-        ("Message", size),
-        ("Messages a round, at most", count(comparison.messages as f64)),
-        ("Sessions", count(comparison.sessions as f64)),
-        ("Rounds", count(comparison.rounds as f64)),
-        ("TLS", comparison.tls.clone()),
-        ("Began", comparison.began.clone()),
-        ("Took", micros(comparison.seconds * 1e6)),
-        ("ringload", comparison.version.clone()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
-}
-
-pub fn machine(machine: &Machine) -> Vec<(String, String)> {
-    let sync = &machine.sync;
-    let syncs = if sync.count > 0 {
-        format!("p50 {}, p99 {}", micros(sync.p50_us), micros(sync.p99_us))
-    } else {
-        "not measured".into()
-    };
-    [
-        ("Processor", format!("{}, {} cores", machine.cpu, machine.cores)),
-        ("Memory", octets(machine.memory as f64)),
-        ("System", format!("{}, kernel {}", machine.distribution, machine.kernel)),
-        ("Disk", format!("{}, {}", machine.disk, machine.filesystem)),
-        ("Sync of a page", syncs),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
 }
 
 fn put_header(page: &mut String, found: &Findings, headline: &str) {
@@ -220,7 +181,7 @@ fn put_group(page: &mut String, found: &Findings, servers: &[&Figures], group: G
         let best = match metric.rank {
             Rank::More => figures.fold(0.0, f64::max),
             Rank::Less => figures.fold(f64::INFINITY, f64::min),
-            // Nothing is the best of faults, and no praise.
+            // To lose nothing is no merit: no cell is marked.
             Rank::Fault => f64::NAN,
         };
         let base = found.relays.first().and_then(metric.figure).map(|first| first.median);

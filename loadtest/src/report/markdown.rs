@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{
     drawings::drawings,
+    facts::{conditions, machine},
     figures::{Figures, Findings, GROUPS, Group, Rank, ratio},
-    html::{conditions, machine},
     words,
 };
 

@@ -3,6 +3,7 @@
 mod bars;
 mod curves;
 mod drawings;
+mod facts;
 mod figures;
 mod html;
 mod markdown;
@@ -14,7 +15,7 @@ mod words;
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Write as _},
     path::{Component, Path, PathBuf},
     process::ExitCode,
 };
@@ -63,11 +64,8 @@ pub enum ReportError {
 }
 
 pub fn run(args: Args) -> ExitCode {
-    match render(&args) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    match render(&args).and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringload: {error}");
             ExitCode::FAILURE
@@ -127,6 +125,16 @@ pub fn publish(comparison: &Comparison, files: &Files) -> Result<String, ReportE
         write(path, &markdown(comparison, &plots), &mut written)?;
     }
     Ok(written)
+}
+
+/// A reader that has seen enough, such as `head`, is no fault.
+fn print(text: &str) -> Result<(), ReportError> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(ReportError::Write { path: "the standard output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read(path: &Path) -> Result<Comparison, ReportError> {

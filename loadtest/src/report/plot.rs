@@ -19,6 +19,11 @@ const TICK_ROOM_VERTICAL: f64 = 44.0;
 /// A logarithmic axis cannot be read between its ticks: it has more of them.
 const TICK_ROOM_LOG: f64 = 26.0;
 
+/// Names are moved apart so many times at most: more names than there is room for stay covered.
+const SPREADS_MAX: usize = 100;
+/// So little of a letter's height may be covered.
+const COVERED_MAX: f64 = 0.5;
+
 /// Something to draw into a rectangle.
 pub trait Panel {
     /// What it needs to be readable at this width.
@@ -66,16 +71,15 @@ impl Panel for Lines {
         heading(svg, area, &self.heading);
         let inner = self.inner(area);
         self.draw_axes(svg, inner);
-        let mut taken = self.draw_references(svg, inner);
+        self.draw_references(svg, inner);
         for line in &self.lines {
             svg.marked(line.mark, |svg| self.draw_line(svg, inner, line));
         }
-        // Names last: no line may cross them. The lowest first: those above it make way upwards.
-        let mut lines: Vec<&Line> = self.lines.iter().collect();
-        let end = |line: &Line| line.points.last().map_or(0.0, |(_, value)| *value);
-        lines.sort_by(|one, other| end(one).total_cmp(&end(other)));
-        for line in lines {
-            svg.marked(line.mark, |svg| self.draw_name(svg, area, inner, line, &mut taken));
+        // Names last: no line may cross them.
+        let mut names = self.names(area, inner);
+        spread_apart(&mut names, inner.top - LINE / 2.0, inner.bottom() + LINE / 2.0);
+        for name in names {
+            svg.marked(name.mark, |svg| name.draw(svg));
         }
     }
 }
@@ -122,20 +126,21 @@ impl Lines {
         svg.text("faint", Anchor::Middle, (middle, bottom + 2.0 * LINE + 3.0), &name);
     }
 
-    /// Gives back where their names stand.
-    fn draw_references(&self, svg: &mut Svg, inner: Area) -> Vec<Area> {
-        let mut taken: Vec<Area> = Vec::new();
+    fn draw_references(&self, svg: &mut Svg, inner: Area) {
+        let mut above: Option<Area> = None;
         for reference in &self.references {
             let y = self.y_of(inner, reference.at);
             svg.line("reference", (inner.left, y), (inner.right(), y));
             let name = fit(&reference.name, inner.width);
-            let above = label(inner.left + 6.0, y - 9.0, &name);
-            let below = label(inner.left + 6.0, y + 10.0, &name);
-            let area = if taken.iter().any(|other| other.overlaps(&above)) { below } else { above };
+            // To the right, where the curves have climbed away from what they rest on.
+            let left = inner.right() - text_width(&name);
+            let mut area = label(left, y - 9.0, &name);
+            if above.is_some_and(|above| above.overlaps(&area)) {
+                area.top += LINE + 3.0;
+            }
             write_label(svg, "faint halo", area, &name);
-            taken.push(area);
+            above = Some(area);
         }
-        taken
     }
 
     fn draw_line(&self, svg: &mut Svg, inner: Area, line: &Line) {
@@ -147,33 +152,16 @@ impl Lines {
         }
     }
 
-    /// At the end of its line, or as near as no other name is in the way.
-    fn draw_name(
-        &self,
-        svg: &mut Svg,
-        area: Area,
-        inner: Area,
-        line: &Line,
-        taken: &mut Vec<Area>,
-    ) {
-        let Some((x, y)) = line.points.last() else { return };
-        let (x, y) = (self.x_of(inner, *x), self.y_of(inner, *y));
-        let name = fit(&line.name, area.width * NAMES_MAX);
-        let steps = (0..40).flat_map(|step| [-1.0, 1.0].map(|sign| sign * f64::from(step) * 4.0));
-        let free = |moved: f64| {
-            let place = label(x + GAP, y + moved, &name);
-            let within = place.top >= inner.top - LINE && place.bottom() <= inner.bottom() + 4.0;
-            let clear = !taken.iter().any(|other| other.overlaps(&place));
-            (within && clear).then_some((moved, place))
+    /// Each at the end of its line.
+    fn names(&self, area: Area, inner: Area) -> Vec<Name> {
+        let name = |line: &Line| {
+            let (x, y) = line.points.last()?;
+            let end = (self.x_of(inner, *x), self.y_of(inner, *y));
+            let text = fit(&line.name, area.width * NAMES_MAX);
+            let area = label(end.0 + GAP, end.1, &text);
+            Some(Name { mark: line.mark, text, end, area })
         };
-        let (moved, place) =
-            steps.clone().find_map(free).unwrap_or((0.0, label(x + GAP, y, &name)));
-        if moved.abs() > LINE / 2.0 {
-            svg.line("leader", (x, y), (place.left - 1.0, y + moved));
-        }
-        svg.dot("dot", (x, y), 3.5, &line.name);
-        write_label(svg, "halo", place, &name);
-        taken.push(place);
+        self.lines.iter().filter_map(name).collect()
     }
 
     fn x_of(&self, inner: Area, value: f64) -> f64 {
@@ -182,6 +170,52 @@ impl Lines {
 
     fn y_of(&self, inner: Area, value: f64) -> f64 {
         inner.bottom() - self.y.scale.place(value) * inner.height
+    }
+}
+
+/// What stands beside the end of a line.
+struct Name {
+    mark: Mark,
+    text: String,
+    end: (f64, f64),
+    area: Area,
+}
+
+impl Name {
+    fn draw(&self, svg: &mut Svg) {
+        let middle = self.area.top + LINE / 2.0;
+        if (middle - self.end.1).abs() > LINE / 2.0 {
+            svg.line("leader", self.end, (self.area.left - 1.0, middle));
+        }
+        svg.dot("dot", self.end, 3.5, &self.text);
+        write_label(svg, "halo", self.area, &self.text);
+    }
+}
+
+/// Moves names up and down until none covers another; their order stays.
+fn spread_apart(names: &mut [Name], top: f64, bottom: f64) {
+    names.sort_by(|one, other| one.area.top.total_cmp(&other.area.top));
+    for name in names.iter_mut() {
+        name.area.top = name.area.top.min(bottom - LINE).max(top);
+    }
+    for _ in 0..SPREADS_MAX {
+        let mut moved = false;
+        for lower in 1..names.len() {
+            let (above, below) = names.split_at_mut(lower);
+            let Some(below) = below.first_mut() else { continue };
+            for above in above.iter_mut().map(|name| &mut name.area) {
+                let beside = above.left < below.area.right() && below.area.left < above.right();
+                let covered = above.bottom() - below.area.top;
+                if beside && covered > COVERED_MAX {
+                    above.top = (above.top - covered / 2.0).max(top);
+                    below.area.top = (below.area.top + covered / 2.0).min(bottom - LINE);
+                    moved = true;
+                }
+            }
+        }
+        if !moved {
+            return;
+        }
     }
 }
 
@@ -201,4 +235,40 @@ fn label(left: f64, middle: f64, text: &str) -> Area {
 
 fn write_label(svg: &mut Svg, class: &str, area: Area, text: &str) {
     svg.text(class, Anchor::Start, (area.left, area.bottom() - 3.5), text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(heights: &[f64]) -> Vec<Name> {
+        let name = |(index, y): (usize, &f64)| Name {
+            mark: Mark::Server(index),
+            text: "server".into(),
+            end: (0.0, *y),
+            area: label(0.0, *y, "server"),
+        };
+        heights.iter().enumerate().map(name).collect()
+    }
+
+    #[test]
+    fn names_make_way_and_keep_their_order() {
+        let mut names = names(&[50.0, 51.0, 49.0, 50.5, 3.0]);
+        spread_apart(&mut names, 0.0, 120.0);
+        let order: Vec<Mark> = names.iter().map(|name| name.mark).collect();
+        assert_eq!(order, [4, 2, 0, 3, 1].map(Mark::Server));
+        for pair in names.windows(2) {
+            let apart = pair[1].area.top - pair[0].area.top;
+            assert!(apart >= LINE - 2.0 * COVERED_MAX, "{apart}");
+        }
+        assert!(names[0].area.top >= 0.0 && names[4].area.bottom() <= 120.0);
+    }
+
+    #[test]
+    fn more_names_than_room_stay_within() {
+        let mut names = names(&[5.0; 50]);
+        spread_apart(&mut names, 0.0, 100.0);
+        let within = |area: &Area| area.top >= 0.0 && area.bottom() <= 100.0;
+        assert!(names.iter().all(|name| within(&name.area)));
+    }
 }

@@ -143,12 +143,7 @@ fn told(servers: &[Figures], ranked: &[&Figures], did: &str, what: &str) -> Opti
     if others.is_empty() {
         return Some(format!("{} {did} {}.", own.name(), speed(own)));
     }
-    let compared: Vec<String> = others
-        .iter()
-        .take(NAMED_MAX)
-        .enumerate()
-        .filter_map(|(index, other)| beside(own, other, index == 0))
-        .collect();
+    let compared = beside(own, others.iter().take(NAMED_MAX).copied());
     let list = listed(&compared);
     if own.times(fastest)? < 1.0 - EQUAL_WITHIN {
         return Some(format!(
@@ -162,16 +157,18 @@ fn told(servers: &[Figures], ranked: &[&Figures], did: &str, what: &str) -> Opti
     Some(format!("{} {did} {}: {list}.", own.name(), speed(own)))
 }
 
-/// The first of a list has the whole phrase, which the others need not repeat.
-fn beside(own: &Figures, other: &Figures, first: bool) -> Option<String> {
-    let ratio = own.times(other)?;
-    let name = other.name();
-    Some(if (ratio - 1.0).abs() < EQUAL_WITHIN {
-        format!("as many as {name}")
-    } else {
-        let as_many_as = if first { "as many as " } else { "" };
-        format!("{} times {as_many_as}{name}", three_digits(ratio))
-    })
+fn beside<'a>(own: &Figures, others: impl Iterator<Item = &'a Figures<'a>>) -> Vec<String> {
+    // The first has the whole phrase, which the others need not repeat.
+    let mut phrase = "as many as ";
+    let compared = |other: &Figures| {
+        let ratio = own.times(other)?;
+        if (ratio - 1.0).abs() < EQUAL_WITHIN {
+            return Some(format!("as many as {}", other.name()));
+        }
+        let phrase = std::mem::take(&mut phrase);
+        Some(format!("{} times {phrase}{}", three_digits(ratio), other.name()))
+    };
+    others.filter_map(compared).collect()
 }
 
 fn listed(parts: &[String]) -> String {
