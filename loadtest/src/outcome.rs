@@ -211,6 +211,13 @@ pub struct Server {
     pub failed: Option<String>,
 }
 
+impl Server {
+    /// Whether at least one of its rounds came to its end.
+    pub fn has_figures(&self) -> bool {
+        !self.closed.is_empty() || !self.imap.is_empty()
+    }
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Point {
     /// Cores, or messages queued.
@@ -254,6 +261,9 @@ pub struct ImapCommand {
     pub rate: f64,
     pub latency: Latency,
     pub cpu_us: f64,
+    /// What went wrong, where a run was of this command alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<Trouble>,
 }
 
 /// What `ringload imap` did.

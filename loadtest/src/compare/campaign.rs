@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    Args, RoundError, Watch, machine,
-    recipe::{BUILT_IN, Recipe, RecipeError},
+    Args, RoundError, Watch, imap, machine,
+    recipe::{BUILT_IN, Protocol, Recipe, RecipeError},
     round::{self, Done},
     setting::{Load, Setting},
     trace,
 };
 use crate::{
-    outcome::{Comparison, Point, Round, Server},
+    outcome::{Comparison, ImapCommand, Point, Round, Server},
     progress::Goal,
 };
 
@@ -36,6 +36,8 @@ struct Contender {
     server: Server,
     /// Of one of its rounds.
     messages: u64,
+    /// Of an IMAP server, its rounds.
+    answers: Vec<Vec<ImapCommand>>,
 }
 
 /// Runs everything that was asked for, or as much as the user had the patience for.
@@ -83,10 +85,15 @@ impl Campaign {
 
     fn all(&mut self, args: &Args, watch: &mut Watch) -> Result<(), RoundError> {
         self.enlist(args)?;
-        self.each(watch, |contender, setting, watch| contender.calibrate(args, setting, watch))?;
+        self.each_line(watch, |contender, setting, watch| {
+            contender.calibrate(args, setting, watch)
+        })?;
         for number in 1..=args.rounds {
             self.each(watch, |contender, setting, watch| {
                 let title = format!("round {number}/{}", args.rounds);
+                if contender.protocol() == Some(Protocol::Imap) {
+                    return contender.imap_round(&title, args, setting, watch);
+                }
                 let load = Load { messages: contender.messages, ..Load::default() };
                 let done = contender.round(&title, &load, setting, watch)?;
                 contender.server.commands = done.commands;
@@ -96,7 +103,7 @@ impl Campaign {
             })?;
         }
         for number in 1..=if args.no_half_load { 0 } else { args.rounds } {
-            self.each(watch, |contender, setting, watch| {
+            self.each_line(watch, |contender, setting, watch| {
                 let rate = median(&contender.server.closed).map_or(0.0, |round| round.relayed_rate);
                 let title = format!("half load {number}/{}", args.rounds);
                 let rate = rate / 2.0;
@@ -110,7 +117,7 @@ impl Campaign {
         self.sweeps(args, watch)?;
         if args.syscalls {
             if Path::new("/usr/bin/strace").exists() {
-                self.each(watch, Contender::trace)?;
+                self.each_line(watch, Contender::trace)?;
             } else {
                 self.notes.push("System calls were not counted: strace is not installed.".into());
             }
@@ -169,10 +176,22 @@ impl Campaign {
         Ok(())
     }
 
+    /// The same for what messages go through: an IMAP server has no such rounds.
+    fn each_line(
+        &mut self,
+        watch: &mut Watch,
+        mut act: impl FnMut(&mut Contender, &Setting, &mut Watch) -> Result<(), RoundError>,
+    ) -> Result<(), RoundError> {
+        self.each(watch, |contender, setting, watch| match contender.protocol() {
+            Some(Protocol::Imap) => Ok(()),
+            Some(Protocol::Smtp) | None => act(contender, setting, watch),
+        })
+    }
+
     /// The curves over cores and over the backlog.
     fn sweeps(&mut self, args: &Args, watch: &mut Watch) -> Result<(), RoundError> {
         for &cores in &args.cores {
-            self.each(watch, |contender, setting, watch| {
+            self.each_line(watch, |contender, setting, watch| {
                 let load = Load { cores: Some(cores), ..Load::default() };
                 let round =
                     contender.point(&format!("{cores} cores"), load, args, setting, watch)?;
@@ -182,7 +201,7 @@ impl Campaign {
             })?;
         }
         for &backlog in &args.backlog {
-            self.each(watch, |contender, setting, watch| {
+            self.each_line(watch, |contender, setting, watch| {
                 let load = Load { backlog, ..Load::default() };
                 let title = format!("{backlog} waiting");
                 let round = contender.point(&title, load, args, setting, watch)?;
@@ -224,7 +243,7 @@ impl Contender {
             failed,
             ..blank()
         };
-        Contender { recipe: Some(recipe), server, messages: 0 }
+        Contender { recipe: Some(recipe), server, messages: 0, answers: Vec::new() }
     }
 
     fn direct() -> Contender {
@@ -236,7 +255,12 @@ impl Contender {
                 .to_owned(),
             ..blank()
         };
-        Contender { recipe: None, server, messages: 0 }
+        Contender { recipe: None, server, messages: 0, answers: Vec::new() }
+    }
+
+    /// None for the line without a server.
+    fn protocol(&self) -> Option<Protocol> {
+        self.recipe.as_ref().map(|recipe| recipe.protocol)
     }
 
     /// Finds how many messages make a round of the wanted length.
@@ -286,6 +310,27 @@ impl Contender {
         let done = self.round("under strace", &load, setting, watch)?;
         let idle = round::idle_calls(&recipe, setting, watch)?;
         self.server.syscalls = trace::a_message(&done.calls, &idle, done.round.messages);
+        Ok(())
+    }
+
+    /// One round of an IMAP server; its figures are those of the rounds so far.
+    fn imap_round(
+        &mut self,
+        title: &str,
+        args: &Args,
+        setting: &Setting,
+        watch: &mut Watch,
+    ) -> Result<(), RoundError> {
+        let Some(recipe) = &self.recipe else { return Ok(()) };
+        let title = format!("{} {title}", self.server.name);
+        let load = imap::Load::beside(args.messages, args.sessions, args.round_time);
+        let done = imap::run(recipe, load, setting, &title, watch)?;
+        let rates = done.kinds.iter().map(|kind| format!("{} {:.0}/s", kind.name, kind.rate));
+        watch.tell(&format!("{title}: {}", rates.collect::<Vec<_>>().join(", ")));
+        self.answers.push(done.kinds);
+        self.server.imap = imap::median(&self.answers);
+        self.server.commands = done.commands;
+        self.server.files = done.files;
         Ok(())
     }
 

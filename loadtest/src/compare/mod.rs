@@ -1,7 +1,8 @@
-//! `ringload compare`: servers side by side, their rounds interleaved, against one source and sink.
+//! `ringload compare`: servers side by side, their rounds interleaved, under one and the same load.
 
 mod campaign;
 mod cell;
+mod imap;
 mod machine;
 mod ranges;
 pub mod recipe;
@@ -23,7 +24,7 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    outcome::{Comparison, Progress},
+    outcome::{Comparison, Progress, Server},
     progress::{Goal, Interrupt, Live, Output},
     report, units,
 };
@@ -38,7 +39,10 @@ const GLANCE_SHARE: u32 = 50;
 /// But there is one at least this often.
 const GLANCE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Runs servers in turn against the same source and sink, and says how they compare.
+/// Runs servers in turn under the same load, and says how they compare.
+///
+/// An SMTP server relays from the source to the sink. An IMAP server has filled mailboxes, in which
+/// `ringload imap` does one kind of command after the other.
 ///
 /// A PEER is the name of a recipe that comes with ringload, the path of a recipe file, or
 /// `direct`: the source straight to the sink, which is the most this machine could show. Without
@@ -52,19 +56,22 @@ pub struct Args {
     #[arg(long, default_value_t = 3, value_name = "N")]
     rounds: u64,
 
-    /// Messages of a round at most; a short first round finds how many a slow peer gets
+    /// Messages of a round at most; a short first round finds how many a slow peer gets. For IMAP,
+    /// what all mailboxes hold together, at most
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     messages: u64,
 
-    /// How long a round is to take, where that needs fewer messages
+    /// How long a round is to take, where that needs fewer messages. For IMAP, each kind of command
+    /// gets a third of it
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = units::duration)]
     round_time: Duration,
 
-    /// How long a round may take to be accepted, and then to be relayed
+    /// How long a round may take to be accepted, and then to be relayed. For IMAP, how long each run
+    /// of the load may take
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = units::duration)]
     round_deadline: Duration,
 
-    /// Sessions of the source
+    /// Sessions of the source; for IMAP, sessions and accounts
     #[arg(long, default_value_t = 100, value_name = "N")]
     sessions: u64,
 
@@ -148,6 +155,17 @@ impl RoundError {
     fn io(what: &str, error: io::Error) -> RoundError {
         RoundError::Io { what: what.to_owned(), error }
     }
+
+    /// A fault of a tool has its reason in what the server says, often.
+    fn with_last_words(self, words: &str) -> RoundError {
+        match self {
+            RoundError::Tool { name, log } => {
+                let log = format!("{log}\nThe server's last words:\n{words}");
+                RoundError::Tool { name, log }
+            }
+            other => other,
+        }
+    }
 }
 
 /// The person at the terminal: what they see, and whether they asked to end.
@@ -214,7 +232,7 @@ pub fn run(args: Args) -> ExitCode {
             let text = report::table(&comparison);
             live.finish(&comparison, &text).map_err(|e| RoundError::io("print the result", e))?;
         }
-        Ok(comparison.servers.iter().any(|server| !server.closed.is_empty()))
+        Ok(comparison.servers.iter().any(Server::has_figures))
     });
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

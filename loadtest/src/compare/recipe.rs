@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haraka", include_str!("../../peers/haraka.toml")),
     ("kumomta", include_str!("../../peers/kumomta.toml")),
     ("stalwart", include_str!("../../peers/stalwart.toml")),
+    ("dovecot", include_str!("../../peers/dovecot.toml")),
 ];
 
 /// Why a recipe cannot be followed.
@@ -46,7 +47,7 @@ pub enum RecipeError {
 pub struct Recipe {
     pub name: String,
     pub protocol: Protocol,
-    /// One sentence: what its 250 means as it is configured here.
+    /// One sentence: what its 250, or its OK to an APPEND, means as it is configured here.
     pub promise: String,
     /// Whether it takes commands one behind the other; false is for what does not offer it.
     #[serde(default = "offered")]
@@ -312,7 +313,11 @@ mod tests {
         for (name, text) in BUILT_IN {
             let recipe = Recipe::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(recipe.name, *name);
-            assert!(recipe.promise.contains("250"), "{name}");
+            let answer = match recipe.protocol {
+                Protocol::Smtp => "250",
+                Protocol::Imap => "OK to an APPEND",
+            };
+            assert!(recipe.promise.contains(answer), "{name}");
             for tls in recipe.tls.keys() {
                 recipe.plan(&site(tls), |_| true).unwrap_or_else(|error| panic!("{name}: {error}"));
             }

@@ -13,7 +13,7 @@ use super::{
     RoundError, Watch,
     cell::Memory,
     machine, ranges,
-    recipe::Recipe,
+    recipe::{Plan, Recipe},
     server::{self, Manner, Server},
     setting::{DOMAIN, Load, Setting, WAITING_DOMAIN},
     tool::Tool,
@@ -69,7 +69,7 @@ pub fn run(
     if let Some(recipe) = recipe {
         let site = setting.site(&folder.path, sink_address.port(), load.cores)?;
         let plan = recipe.plan(&site, Path::exists)?;
-        done.files = plan.files.clone().into_iter().filter(|(_, text)| !text.is_empty()).collect();
+        done.files = written_files(&plan);
         let trace = load.trace.then(|| folder.path.join("trace"));
         let manner = Manner { pinned: load.cores, trace };
         let started = Server::start(plan, &site, recipe.protocol, &manner, watch)?;
@@ -81,7 +81,7 @@ pub fn run(
     bench.fill_queue(&target)?;
     let argv = setting.source_argv(&target, load, DOMAIN);
     done.commands.push(argv.clone());
-    done.round = bench.measure(&argv).map_err(|error| bench.with_last_words(error))?;
+    done.round = bench.measure(&argv).map_err(|error| error.with_last_words(&bench.words()))?;
     if let Some(trouble) = bench.server.take().and_then(Server::stop) {
         done.round.errors.push(trouble);
     }
@@ -107,14 +107,19 @@ pub fn idle_calls(
     Ok(trace::calls(&fs::read_to_string(trace).unwrap_or_default()))
 }
 
-/// The next hop of a server that is sent nothing.
-const IDLE_SINK_PORT: u16 = 9;
+/// The next hop of a server that sends nothing on.
+pub const IDLE_SINK_PORT: u16 = 9;
 
 /// What the version command of a recipe says.
 pub fn version(recipe: &Recipe, setting: &Setting) -> Result<String, RoundError> {
     let folder = Folder::new(&setting.folder).map_err(|e| RoundError::io("make a folder", e))?;
     let plan = recipe.plan(&setting.site(&folder.path, IDLE_SINK_PORT, None)?, Path::exists)?;
     Ok(server::version(&plan, &folder.path))
+}
+
+/// What a plan has to tell the report: a file without text is there to make its folder.
+pub fn written_files(plan: &Plan) -> Vec<(String, String)> {
+    plan.files.clone().into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// A source that ran to its end.
@@ -250,17 +255,6 @@ impl Bench<'_> {
     fn words(&self) -> String {
         self.server.as_ref().map_or_else(String::new, Server::last_words)
     }
-
-    /// A fault of a tool has its reason in what the server says, often.
-    fn with_last_words(&self, error: RoundError) -> RoundError {
-        match error {
-            RoundError::Tool { name, log } => {
-                let log = format!("{log}\nThe server's last words:\n{}", self.words());
-                RoundError::Tool { name, log }
-            }
-            other => other,
-        }
-    }
 }
 
 /// When the sessions of a source began, by its own clock: starting the process is not its work.
@@ -303,12 +297,12 @@ fn course(progress: &[(Instant, Progress)], began: Instant) -> Vec<Progress> {
 }
 
 /// A folder of one round. Dropped, it goes with all that is in it.
-struct Folder {
-    path: PathBuf,
+pub struct Folder {
+    pub path: PathBuf,
 }
 
 impl Folder {
-    fn new(base: &Path) -> io::Result<Folder> {
+    pub fn new(base: &Path) -> io::Result<Folder> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = base.join(format!("ringload-{}-{number}", process::id()));
         fs::create_dir(&path)?;

@@ -15,6 +15,9 @@ pub const WAITING_DOMAIN: &str = "waiting.example";
 /// The domain of what is measured.
 pub const DOMAIN: &str = "dst.example";
 
+/// What the users `user1`, `user2` and so on of an IMAP server log in with.
+const IMAP_PASSWORD: &str = "secret";
+
 /// Numbers the runs of sources.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -31,7 +34,7 @@ pub struct Setting {
     pub size: String,
     pub pipelining: String,
     pub tls: String,
-    /// Bounds the source, and then the wait for the rest.
+    /// Bounds the source, and then the wait for the rest; and each run of the IMAP load.
     pub deadline: Duration,
 }
 
@@ -96,6 +99,23 @@ impl Setting {
         }
         if let Some(rate) = load.rate {
             argv.extend(["--rate".to_owned(), format!("{rate:.2}/s")]);
+        }
+        argv
+    }
+
+    pub fn imap_argv(&self, target: &str, work: &str, filled: u64) -> Vec<String> {
+        let mut argv = self.ringload(&["imap", target, "--work", work]);
+        for (name, value) in [
+            ("--sessions", self.sessions.to_string()),
+            // With one for each session nobody waits for the mailbox of another.
+            ("--accounts", self.sessions.to_string()),
+            ("--password", IMAP_PASSWORD.to_owned()),
+            ("--prefill", filled.to_string()),
+            ("--size", self.size.clone()),
+            ("--tls", self.tls.clone()),
+            ("--deadline", format!("{}ms", self.deadline.as_millis())),
+        ] {
+            argv.extend([name.to_owned(), value]);
         }
         argv
     }

@@ -81,6 +81,7 @@ impl Tally {
                     _ => 0.0,
                 },
                 latency,
+                troubles: Vec::new(),
             }
         };
         kinds.iter().map(outcome).collect()
