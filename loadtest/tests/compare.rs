@@ -17,21 +17,30 @@ const DEADLINE: Duration = Duration::from_secs(120);
 const FEW: &[&str] = &[
     "--rounds=1",
     "--messages=200",
-    "--round-time=1s",
+    "--round-time=3s",
     "--round-deadline=4s",
     "--sessions=5",
     "--no-half-load",
     "--quiet",
 ];
 
-fn toy() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/toy_relay.py")
+fn toy(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// Whether the toys can run.
+fn python_is_there() -> bool {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        eprintln!("python3 is not installed: the toy servers cannot run, nothing was tested");
+    }
+    there
 }
 
 /// A recipe that runs the toy relay with a fault.
 fn recipe(folder: &Path, name: &str, fault: &str) -> String {
     let path = folder.join(format!("{name}.toml"));
-    let toy = toy();
+    let toy = toy("toy_relay.py");
     let text = format!(
         r#"
 name = "{name}"
@@ -89,8 +98,7 @@ fn assert_clean(folder: &Path) {
 
 #[test]
 fn losses_and_duplicates_of_a_relay_are_found_and_a_failed_one_stops_nobody() {
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("python3 is not installed: the toy relays cannot run, nothing was tested");
+    if !python_is_there() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -120,6 +128,66 @@ fn losses_and_duplicates_of_a_relay_are_found_and_a_failed_one_stops_nobody() {
         let failed = server(&figures, name)["failed"].as_str().unwrap();
         assert!(failed.contains(words), "{name}: {failed}");
     }
+    assert_clean(folder.path());
+}
+
+/// A recipe that runs the toy IMAP server with a fault.
+fn imap_recipe(folder: &Path, name: &str, fault: &str) -> String {
+    let path = folder.join(format!("{name}.toml"));
+    let toy = toy("toy_imap.py");
+    let text = format!(
+        r#"
+name = "{name}"
+protocol = "imap"
+promise = "OK to an APPEND means that the toy counted it."
+version = ["echo", "toy 2"]
+start = ["python3", "{{toy}}", "{{port}}", "{fault}", "{{folder}}"]
+[needs]
+toy = ["{}"]
+[tls.none]
+"#,
+        toy.display()
+    );
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn an_imap_server_is_measured_by_the_kinds_of_command() {
+    if !python_is_there() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [fair, dying] =
+        ["none", "die"].map(|fault| imap_recipe(folder.path(), &format!("toy-{fault}"), fault));
+    let (output, figures) = compare(folder.path(), &[&fair, &dying, "--cores=1", "--backlog=9"]);
+    assert!(output.status.success(), "{output:?}");
+
+    let toy = server(&figures, "toy-none");
+    assert_eq!((&toy["protocol"], &toy["version"]), (&"imap".into(), &"toy 2".into()));
+    for none in ["closed", "open", "by_cores", "by_backlog", "syscalls"] {
+        assert_eq!(toy[none], Value::Array(vec![]), "{none}");
+    }
+    let kinds = toy["imap"].as_array().unwrap();
+    let names: Vec<_> = kinds.iter().map(|kind| kind["name"].as_str().unwrap()).collect();
+    let all = ["login", "list", "select", "fetch-headers", "fetch-bodies", "store", "search"];
+    assert_eq!(names, [&all[..], &["idle", "append"]].concat());
+    for kind in kinds {
+        let refused = kind["name"] == "search";
+        assert_eq!(kind["count"].as_u64().unwrap() == 0, refused, "{kind}");
+        assert_eq!(kind["errors"].as_u64().unwrap() > 0, refused, "{kind}");
+        assert_eq!(kind["troubles"].to_string().contains("the toy is blind"), refused, "{kind}");
+    }
+    let cpu = |name| kinds.iter().find(|kind| kind["name"] == name).unwrap()["cpu_us"].as_f64();
+    assert!(cpu("list").unwrap() > 0.0, "{toy}");
+    assert_eq!(cpu("search"), Some(0.0));
+    // The server, the filling of the mailboxes, and each kind.
+    assert_eq!(toy["commands"].as_array().unwrap().len(), 2 + kinds.len());
+    // 200 messages of a round at most, over 5 sessions.
+    assert!(toy["commands"][1].to_string().contains(r#""--prefill","40""#), "{toy}");
+
+    let failed = server(&figures, "toy-die")["failed"].as_str().unwrap();
+    assert!(failed.contains("the toy dies now"), "{failed}");
     assert_clean(folder.path());
 }
 

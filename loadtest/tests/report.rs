@@ -6,7 +6,7 @@ use std::{
 };
 
 use ringload::{
-    outcome::{Comparison, Latency, Point, Progress, Round, Trouble},
+    outcome::{Comparison, ImapCommand, Latency, Point, Progress, Round, Trouble},
     report,
 };
 
@@ -97,6 +97,43 @@ fn headlines_are_honest() {
     ];
     for (rates, headline) in cases {
         assert_eq!(rated(rates), *headline, "{rates:?}");
+    }
+}
+
+#[test]
+fn imap_servers_are_told_by_what_all_of_them_answered() {
+    let rated = |name: &str, rates: &[(&str, f64)]| {
+        let mut comparison = fixture();
+        let mut server =
+            comparison.servers.drain(..).find(|server| server.protocol == "imap").unwrap();
+        server.name = name.into();
+        let command = |(name, rate): &(&str, f64)| ImapCommand {
+            name: (*name).into(),
+            rate: *rate,
+            ..ImapCommand::default()
+        };
+        server.imap = rates.iter().map(command).collect();
+        server
+    };
+    let one = rated("one", &[("login", 10.0), ("list", 4_000.0), ("idle", 0.0)]);
+    let two = rated("two", &[("login", 40.0), ("list", 1_000.0), ("idle", 20.0)]);
+    let three = rated("three", &[("login", 3.0), ("list", 2_000.0)]);
+    let mut comparison = fixture();
+    comparison.servers = vec![one, two, three];
+    let headline = "one answered 200 IMAP commands a second in the geometric mean over their \
+                    kinds: as many as two and 2.58 times as many as three.";
+    for (name, text) in renderings(&comparison) {
+        if name.ends_with(".svg") {
+            continue;
+        }
+        let start = text.find("one answered").unwrap();
+        assert!(text.contains(headline), "{name}: {}", &text[start..start + 200]);
+        assert!(text.contains("list") && text.contains("4,000"), "{name}");
+        assert!(text.contains("Synced with fdatasync before OK to APPEND."), "{name}");
+        for smtp in ["sink", "Messages a round", "relayed"] {
+            let told = text.split("To repeat it").next().unwrap();
+            assert!(!told.contains(smtp), "{name} speaks of {smtp}");
+        }
     }
 }
 

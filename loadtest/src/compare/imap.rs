@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn cores_that_were_busy() {
         let at = Instant::now();
-        let spent = |after, cpu| Spent {
+        let spent = |after: u64, cpu: u64| Spent {
             first: (at, Duration::from_secs(7)),
             last: (at + Duration::from_secs(after), Duration::from_secs(7 + cpu)),
         };

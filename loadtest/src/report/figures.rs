@@ -46,7 +46,8 @@ impl Load {
 pub struct Figures<'a> {
     pub server: &'a Server,
     pub mark: Mark,
-    /// IMAP commands a second for an IMAP server, else messages.
+    /// Messages a second. For an IMAP server commands: the geometric mean of the rates of those
+    /// kinds that every such server answered, as each kind had a time of its own.
     pub relayed: Option<Spread>,
     pub accepted: Option<Spread>,
     pub p50: Option<Spread>,
@@ -91,6 +92,10 @@ impl<'a> Findings<'a> {
                 _ => found.relays.push(figures(Mark::Server(index))),
             }
         }
+        let kinds = kinds_of_all(&found.mailboxes);
+        for figures in &mut found.mailboxes {
+            figures.relayed = mean_rate(figures.server, &kinds);
+        }
         found
     }
 
@@ -121,12 +126,10 @@ impl<'a> Figures<'a> {
             spread(counted.filter(|latency| latency.count > 0).map(value))
         };
         let p99 = latency(|latency| latency.p99_us);
-        let imap = spread([server.imap.iter().map(|command| command.rate).sum()]);
         Figures {
             server,
             mark,
-            relayed: closed(|round| round.relayed_rate)
-                .or(imap.filter(|_| !server.imap.is_empty())),
+            relayed: closed(|round| round.relayed_rate),
             accepted: closed(|round| round.accepted_rate),
             p50: latency(|latency| latency.p50_us),
             p99_9: latency(|latency| latency.p99_9_us),
@@ -271,6 +274,30 @@ pub fn latency_rounds(server: &Server, load: Load) -> &[Round] {
         Load::Half => &server.open,
         Load::Full => &server.closed,
     }
+}
+
+/// The kinds of IMAP command that each server with figures answered.
+fn kinds_of_all<'a>(mailboxes: &[Figures<'a>]) -> Vec<&'a str> {
+    let answered = |server: &Server, name: &str| rate_of(server, name).is_some();
+    let servers: Vec<&Server> =
+        mailboxes.iter().map(|figures| figures.server).filter(|s| !s.imap.is_empty()).collect();
+    let names = servers.first().into_iter().flat_map(|first| &first.imap);
+    names
+        .map(|command| command.name.as_str())
+        .filter(|name| servers.iter().all(|server| answered(server, name)))
+        .collect()
+}
+
+fn mean_rate(server: &Server, kinds: &[&str]) -> Option<Spread> {
+    let logarithms: Vec<f64> =
+        kinds.iter().filter_map(|kind| rate_of(server, kind)).map(f64::ln).collect();
+    let mean = logarithms.iter().sum::<f64>() / logarithms.len().max(1) as f64;
+    spread((!logarithms.is_empty()).then(|| mean.exp()))
+}
+
+fn rate_of(server: &Server, kind: &str) -> Option<f64> {
+    let command = server.imap.iter().find(|command| command.name == kind)?;
+    (command.rate > 0.0 && plausible(command.rate)).then_some(command.rate)
 }
 
 fn calls(server: &Server, counts: fn(&str) -> bool) -> Option<Spread> {

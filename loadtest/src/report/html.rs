@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     drawings::{Drawing, NARROW, WIDE, drawings},
-    facts::{conditions, machine},
+    facts::{conditions, machine, method},
     figures::{Figures, Findings, GROUPS, Group, Metric, Rank, Spread, ratio},
     svg::{PALETTE, escape},
     words::{self, count, micros},
@@ -14,43 +14,6 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// Of the troubles that a server's rounds met, this many are listed.
 const TROUBLES_MAX: usize = 20;
-
-/// What the figures mean, for those who did not write this program.
-const METHOD: &[(&str, &str)] = &[
-    (
-        "Rounds",
-        "Every server runs alone, in turn: the first round of each, then the second, and so on, \
-         each from an empty queue. A figure is the median over the rounds.",
-    ),
-    (
-        "Rate",
-        "The source sends as fast as answers come. Accepted counts the messages answered 250, \
-         relayed those that reached the sink, until the last had come.",
-    ),
-    (
-        "Latency",
-        "In rounds of their own a message is due at fixed moments, at half the rate that the \
-         server had taken, and its time is counted from the moment it was due: a server that \
-         stalls is charged for every message that had to wait.",
-    ),
-    (
-        "Cost",
-        "CPU time is that of all processes of the server. Octets written are what the whole \
-         machine wrote to the disk meanwhile. Own memory is anonymous and shared memory at its \
-         highest, without cached files.",
-    ),
-    ("System calls", "Counted in a round of their own, under a tracer that slows the server down."),
-    (
-        "Losses",
-        "A message is lost when it was answered 250 and the sink never saw it. A duplicate is a \
-         delivery that the sink saw before.",
-    ),
-    (
-        "Direct",
-        "Source to sink with no server between: what the machine and the tools allow. A relay on \
-         the same machine handles every message twice, so it can have half of that at most.",
-    ),
-];
 
 pub fn page(found: &Findings) -> String {
     let headline = escape(&words::headline(found));
@@ -70,8 +33,7 @@ pub fn page(found: &Findings) -> String {
     others.iter().for_each(|drawing| put_drawing(&mut page, drawing));
     put_imap(&mut page, found);
     put_facts(&mut page, "The machine", &machine(&found.comparison.machine));
-    let method: Vec<_> = METHOD.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
-    put_facts(&mut page, "How it was measured", &method);
+    put_facts(&mut page, "How it was measured", &method(found));
     put_notes(&mut page, found);
     put_servers(&mut page, found);
     let _ = write!(page, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
@@ -226,6 +188,8 @@ fn put_imap(page: &mut String, found: &Findings) {
     if found.mailboxes.is_empty() {
         return;
     }
+    let promises: Vec<_> = found.mailboxes.iter().map(promise).collect();
+    put_facts(page, "What each OK promises", &promises);
     page.push_str(
         "<section>\n<h2>IMAP in numbers</h2>\n<div class=\"scroll\">\n<table class=\"imap\">\n\
          <thead>\n<tr>\
@@ -249,6 +213,14 @@ fn put_imap(page: &mut String, found: &Findings) {
         }
     }
     page.push_str("</tbody>\n</table>\n</div>\n</section>\n");
+}
+
+fn promise(figures: &Figures) -> (String, String) {
+    let promise = match &figures.server.failed {
+        Some(reason) => format!("Failed: {}", words::first_line(reason)),
+        None => figures.server.promise.clone(),
+    };
+    (format!("{} {}", figures.name(), figures.server.version), promise)
 }
 
 fn put_facts(page: &mut String, title: &str, facts: &[(String, String)]) {
@@ -305,8 +277,9 @@ fn put_servers(page: &mut String, found: &Findings) {
 
 fn put_troubles(page: &mut String, figures: &Figures) {
     let rounds = figures.server.closed.iter().chain(&figures.server.open);
+    let commands = figures.server.imap.iter().flat_map(|command| &command.troubles);
     let mut troubles: Vec<(&str, u64)> = Vec::new();
-    for trouble in rounds.flat_map(|round| &round.errors) {
+    for trouble in rounds.flat_map(|round| &round.errors).chain(commands) {
         match troubles.iter_mut().find(|(text, _)| *text == trouble.text) {
             Some((_, count)) => *count = count.saturating_add(trouble.count),
             None => troubles.push((&trouble.text, trouble.count)),

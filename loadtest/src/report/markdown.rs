@@ -20,6 +20,7 @@ pub fn text(found: &Findings, plots: &str) -> String {
     for group in GROUPS {
         put_group(&mut text, found, group);
     }
+    put_imap(&mut text, found);
     if !plots.is_empty() {
         put_plots(&mut text, found, plots);
     }
@@ -43,7 +44,8 @@ fn put_facts(text: &mut String, facts: &[(String, String)]) {
 }
 
 fn put_servers(text: &mut String, found: &Findings) {
-    text.push_str("\n| server | version | what its 250 promises |\n|---|---|---|\n");
+    let answer = if found.mailboxes.is_empty() { "250" } else { "250 or OK" };
+    let _ = write!(text, "\n| server | version | what its {answer} promises |\n|---|---|---|\n");
     for figures in found.all() {
         let server = figures.server;
         let promise = match &server.failed {
@@ -92,6 +94,33 @@ fn put_group(text: &mut String, found: &Findings, group: Group) {
             text.push_str(" |");
         }
         text.push('\n');
+    }
+}
+
+fn put_imap(text: &mut String, found: &Findings) {
+    let rows = found
+        .mailboxes
+        .iter()
+        .flat_map(|server| server.server.imap.iter().map(|command| (server.name(), command)));
+    for (index, (server, command)) in rows.enumerate() {
+        if index == 0 {
+            text.push_str(
+                "\n### IMAP\n\n| server | command | a second | p50 | p99 | p99.9 | CPU | errors |\n\
+                 |---|---|---:|---:|---:|---:|---:|---:|\n",
+            );
+        }
+        let latency = &command.latency;
+        let cells = [
+            inline(server),
+            inline(&command.name),
+            words::count(command.rate.round()),
+            words::micros(latency.p50_us),
+            words::micros(latency.p99_us),
+            words::micros(latency.p99_9_us),
+            words::micros(command.cpu_us),
+            words::count(command.errors as f64),
+        ];
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
 }
 

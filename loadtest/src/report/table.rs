@@ -22,6 +22,7 @@ pub fn text(found: &Findings) -> String {
     }
     put_imap(&mut text, found);
     put_lines(&mut text, "What each 250 promises", found.relays.iter().map(promise));
+    put_lines(&mut text, "What each OK promises", found.mailboxes.iter().map(promise));
     put_lines(&mut text, "Notes", found.comparison.notes.iter().cloned());
     printable(&text)
 }

@@ -9,6 +9,8 @@ const EQUAL_WITHIN: f64 = 0.03;
 const NAMED_MAX: usize = 5;
 /// A ratio below this is told as a fraction: people see more in 1/14 than in 0.071.
 const FRACTION_BELOW: f64 = 0.5;
+/// What the rate of an IMAP server is one of.
+const IMAP_RATE: &str = "IMAP commands a second in the geometric mean over their kinds";
 /// Stands for a number that is none.
 pub const UNKNOWN: &str = "–";
 
@@ -60,10 +62,10 @@ pub fn headline(found: &Findings) -> String {
     let ranked = ranked(&found.relays);
     if ranked.is_empty() {
         let boxes = self::ranked(&found.mailboxes);
-        return told(&found.mailboxes, &boxes, "answered", "IMAP commands")
+        return told(&found.mailboxes, &boxes, "answered", IMAP_RATE)
             .unwrap_or_else(|| "No server gave figures.".into());
     }
-    told(&found.relays, &ranked, "relayed", "messages").unwrap_or_default()
+    told(&found.relays, &ranked, "relayed", "messages a second").unwrap_or_default()
 }
 
 /// What a reader of the headline must know as well: losses, failures, the ceiling.
@@ -139,7 +141,7 @@ fn told(servers: &[Figures], ranked: &[&Figures], did: &str, what: &str) -> Opti
     let own = servers.first().filter(|first| rate(first) > 0.0).unwrap_or(fastest);
     let others: Vec<_> =
         ranked.iter().copied().filter(|other| !std::ptr::eq(*other, own)).collect();
-    let speed = |server: &Figures| format!("{} {what} a second", count(rate(server).round()));
+    let speed = |server: &Figures| format!("{} {what}", count(rate(server).round()));
     if others.is_empty() {
         return Some(format!("{} {did} {}.", own.name(), speed(own)));
     }
