@@ -61,13 +61,13 @@ pub struct Args {
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     messages: u64,
 
-    /// How long a round is to take, where that needs fewer messages. For IMAP, each kind of command
-    /// gets a third of it
+    /// How long a round is to take, where that needs fewer messages. For IMAP, each kind of
+    /// command gets a third of it
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = units::duration)]
     round_time: Duration,
 
-    /// How long a round may take to be accepted, and then to be relayed. For IMAP, how long each run
-    /// of the load may take
+    /// How long a round may take to be accepted, and then to be relayed. For IMAP, how long each
+    /// run of the load may take
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = units::duration)]
     round_deadline: Duration,
 

@@ -15,6 +15,8 @@ FETCHED = b"* %d FETCH (UID %d FLAGS () BODY[] {3}\r\nhi\n)\r\n"
 
 
 class Session(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
     def say(self, octets):
         self.wfile.write(octets)
 
