@@ -8,6 +8,7 @@
 
 pub mod compare;
 pub mod imap;
+pub mod mail;
 pub mod meter;
 pub mod outcome;
 pub mod progress;

@@ -1,0 +1,167 @@
+//! A run from start to end: a thread for each core, the figures gathered, the result made.
+
+use std::{
+    env,
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use crossbeam::channel::{self, Receiver, RecvTimeoutError};
+
+use super::{
+    SourceError,
+    clients::Clients,
+    plan::Plan,
+    schedule::{Arrivals, End, Schedule, Share},
+    table,
+    tally::{Figures, Tally},
+    work::Work,
+};
+use crate::{
+    meter::{self, Latencies},
+    outcome::{Ended, Source},
+    progress::{Goal, Interrupt, Live, Output},
+    ring::{self, Sockets},
+};
+
+/// How often the main thread looks at the clock and the user.
+const LOOK: Duration = Duration::from_millis(100);
+/// Reports of the cores that wait for the main thread.
+const REPORTS_MAX: usize = 64;
+/// Open loop: the sessions have so long to be there before the first message is due, so that
+/// latencies are those of messages and not of connections.
+const LEAD: Duration = Duration::from_millis(200);
+
+type Core = JoinHandle<Result<(Tally, Figures), SourceError>>;
+
+/// Runs the plan and prints the result.
+pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
+    let interrupt = Interrupt::install().map_err(SourceError::Signals)?;
+    let goal = match plan.end {
+        End::Count(count) => Goal::Count(count),
+        End::After(duration) => Goal::Time(duration),
+    };
+    let connecting = Instant::now();
+    let begun = match plan.arrivals {
+        Arrivals::Closed => connecting,
+        Arrivals::Even(_) | Arrivals::Poisson(_) => connecting + LEAD,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, reports) = channel::bounded(REPORTS_MAX);
+    let cores = (0..plan.cores)
+        .map(|core| {
+            let share = Share { core, cores: plan.cores };
+            let schedule = Schedule::new(plan.arrivals, plan.end, share, plan.seed, begun);
+            let work = Work::new(plan.manner.clone(), plan.composer.clone(), schedule);
+            let (route, told, stop) = (plan.route.clone(), told.clone(), stop.clone());
+            let clients = Clients::new(route, share, connecting, work, told, stop);
+            spawn(core, clients)
+        })
+        .collect::<Result<Vec<Core>, _>>();
+    // The channel ends when the last core does.
+    drop(told);
+    let cores = cores.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+
+    let live = Live::new(output, &format!("source {}", plan.target), goal);
+    let mut watch = Watch { live, latencies: Latencies::new() };
+    let ended = watch.until_the_end(&plan, &reports, &interrupt, &stop);
+    let mut tallies = Vec::new();
+    for core in cores {
+        let (tally, rest) = core.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        watch.add(&rest);
+        tallies.push(tally);
+    }
+    let result = watch.result(&plan, ended, begun, tallies);
+    watch.live.finish(&result, &table::text(&result)).map_err(SourceError::Output)
+}
+
+fn spawn(core: u64, clients: Clients) -> Result<Core, SourceError> {
+    thread::Builder::new()
+        .name(format!("source-{core}"))
+        .spawn(|| ring::run(clients, Sockets::default())?.finish())
+        .map_err(SourceError::Thread)
+}
+
+/// What the main thread does meanwhile.
+struct Watch {
+    live: Live,
+    latencies: Latencies,
+}
+
+impl Watch {
+    /// Gathers figures until every core has ended, and has them end when it is time.
+    fn until_the_end(
+        &mut self,
+        plan: &Plan,
+        reports: &Receiver<Figures>,
+        interrupt: &Interrupt,
+        stop: &AtomicBool,
+    ) -> Ended {
+        let deadline = Instant::now() + plan.deadline;
+        let mut ended = match plan.end {
+            End::Count(_) => Ended::Count,
+            End::After(_) => Ended::Duration,
+        };
+        loop {
+            match reports.recv_timeout(LOOK) {
+                Ok(figures) => self.add(&figures),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return ended,
+            }
+            self.live.tick();
+            if stop.load(Ordering::Relaxed) {
+                continue;
+            }
+            if interrupt.asked() {
+                ended = Ended::Interrupted;
+            } else if Instant::now() >= deadline {
+                ended = Ended::Deadline;
+            } else {
+                continue;
+            }
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn add(&mut self, figures: &Figures) {
+        self.live.add(figures.acknowledged, figures.errors, &figures.latencies);
+        self.latencies.merge(&figures.latencies);
+    }
+
+    fn result(&mut self, plan: &Plan, ended: Ended, begun: Instant, cores: Vec<Tally>) -> Source {
+        let (sum, acknowledged_ids) = Tally::sum(cores);
+        let last = sum.last_answer.unwrap_or(begun);
+        let seconds = last.saturating_duration_since(begun).as_secs_f64();
+        Source {
+            command: env::args().collect(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            target: plan.target.clone(),
+            run: plan.run.clone(),
+            ended,
+            seconds,
+            acknowledged: sum.acknowledged,
+            recipients_acknowledged: sum.recipients,
+            refused_temporarily: sum.refused_temporarily,
+            refused_permanently: sum.refused_permanently,
+            unknown: sum.unknown,
+            octets: sum.octets,
+            rate: if seconds > 0.0 { sum.acknowledged as f64 / seconds } else { 0.0 },
+            acknowledgement: self.latencies.outcome(),
+            greeting: sum.greeting.outcome(),
+            connections: sum.connections,
+            offered_rate: match plan.arrivals {
+                Arrivals::Closed => None,
+                Arrivals::Even(rate) | Arrivals::Poisson(rate) => Some(rate),
+            },
+            troubles: sum.troubles.outcome(),
+            acknowledged_ids,
+            series: self.live.series(),
+            cpu_seconds: meter::cpu_seconds(),
+        }
+    }
+}
