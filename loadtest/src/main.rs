@@ -19,20 +19,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Source(source::Args),
+    Source(Box<source::Args>),
     Sink(sink::Args),
     Zone(zone::Args),
-    Imap(imap::Args),
+    Imap(Box<imap::Args>),
     Compare(compare::Args),
     Report(report::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Source(args) => source::run(args),
+        Command::Source(args) => source::run(*args),
         Command::Sink(args) => sink::run(args),
         Command::Zone(args) => zone::run(args),
-        Command::Imap(args) => imap::run(args),
+        Command::Imap(args) => imap::run(*args),
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),
     }

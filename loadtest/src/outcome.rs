@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Line<R> {
-    /// A server is ready; the first line of its output.
+    /// First, from what listens: where.
     Listening {
         addresses: Vec<String>,
     },
@@ -282,8 +282,15 @@ pub struct Zone {
     pub rate: f64,
     /// By name and type, the most asked first, up to 1,000.
     pub names: Vec<Asked>,
+    /// Queries for names and types that `names` does not list.
+    pub others: u64,
+    /// The rules, and how often each was obeyed.
     pub injected: Vec<Trouble>,
+    /// What came and was no query.
+    pub troubles: Vec<Trouble>,
     pub series: Vec<Progress>,
+    /// User and system time of this process.
+    pub cpu_seconds: f64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

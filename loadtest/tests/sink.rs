@@ -234,6 +234,24 @@ fn each_action_is_met_at_its_step() {
 }
 
 #[test]
+fn answers_behind_a_delayed_one_wait_in_order() {
+    let sink = Running::new(&["--rule", "step=mail delay=50ms"]);
+    let mut client = sink.greeted();
+    // More than the sink holds back before it pauses to read, which is then to go on.
+    let group = format!("MAIL FROM:<a@b>\r\n{}", "RSET\r\nVRFY x\r\n".repeat(1000));
+    for _ in 0..3 {
+        let asked = Instant::now();
+        client.send(&group);
+        client.expect("250 2.1.0");
+        assert!(asked.elapsed() >= Duration::from_millis(50));
+        for _ in 0..1000 {
+            client.expect("250 2.0.0");
+            client.expect("252 ");
+        }
+    }
+}
+
+#[test]
 fn a_stalled_message_is_never_answered_nor_counted() {
     let sink = Running::new(&["--rule", "domain=slow.test stall"]);
     let mut stalled = sink.greeted();

@@ -52,8 +52,8 @@ fn without_id(message: Vec<u8>) -> Vec<u8> {
         let end = memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
         let (line, after) = rest.split_at(end);
         if !line.starts_with(b" ") && !line.starts_with(b"\t") {
-            leaves_out = is_named(line, b"message-id")
-                || (kept.is_empty() && line.starts_with(b"From "));
+            leaves_out =
+                is_named(line, b"message-id") || (kept.is_empty() && line.starts_with(b"From "));
         }
         if !leaves_out {
             kept.extend_from_slice(line);

@@ -50,8 +50,11 @@ impl Alias {
     /// Of at least one weight, none negative, not all zero.
     pub fn new(weights: &[f64]) -> Alias {
         let mean = weights.iter().sum::<f64>() / weights.len() as f64;
-        let mut columns: Vec<(f64, u32)> =
-            weights.iter().enumerate().map(|(index, weight)| (weight / mean, index as u32)).collect();
+        let mut columns: Vec<(f64, u32)> = weights
+            .iter()
+            .enumerate()
+            .map(|(index, weight)| (weight / mean, index as u32))
+            .collect();
         let (mut poor, mut rich): (Vec<usize>, Vec<usize>) =
             (0..columns.len()).partition(|&index| columns[index].0 < 1.0);
         while let (Some(low), Some(&high)) = (poor.pop(), rich.last()) {

@@ -29,7 +29,10 @@ enum To {
     /// `r0@DOMAIN`, `r1@DOMAIN` and so on.
     Domain(String),
     /// `r0@dN.test` and so on, N drawn for each.
-    Drawn { domains: usize, rank: Alias },
+    Drawn {
+        domains: usize,
+        rank: Alias,
+    },
 }
 
 impl Recipients {

@@ -64,10 +64,7 @@ mod tests {
         let cases: &[(&str, Sizes)] = &[
             ("4KiB", Sizes::List(vec![(4096, 1.0)])),
             ("1000", Sizes::List(vec![(1000, 1.0)])),
-            (
-                "1KiB,4KiB*3,64KiB*0.5",
-                Sizes::List(vec![(1024, 1.0), (4096, 3.0), (65536, 0.5)]),
-            ),
+            ("1KiB,4KiB*3,64KiB*0.5", Sizes::List(vec![(1024, 1.0), (4096, 3.0), (65536, 0.5)])),
             ("mix", Sizes::Mix),
             ("path:/a/b.eml", Sizes::Files("/a/b.eml".into())),
         ];

@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn filler_has_the_exact_size_in_whole_short_lines() {
         for size in (0..400).filter(|&size| size != 1).chain([10_000, 65_537]) {
-            for (name, fill) in [("prose", prose as fn(&mut Vec<u8>, usize, &mut Random)), ("html", html)] {
+            for (name, fill) in
+                [("prose", prose as fn(&mut Vec<u8>, usize, &mut Random)), ("html", html)]
+            {
                 let mut out = Vec::new();
                 fill(&mut out, size, &mut Random::new(size as u64));
                 assert_eq!(out.len(), size, "{name}");

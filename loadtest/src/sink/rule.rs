@@ -205,9 +205,7 @@ pub enum RuleError {
     Again(String),
     #[error("`{0}` and `{1}` cannot both be done; write two rules, the first that matches holds")]
     TwoActions(String, String),
-    #[error(
-        "the rule does nothing; add delay=, reply=, drop, reset, stall, stop-reading, forget or twice"
-    )]
+    #[error("the rule does nothing; add delay=, reply= or a word such as drop, stall or forget")]
     NoAction,
     #[error("only rcpt, data and dot have recipients; choose one of them or leave out domain=")]
     NoRecipients,

@@ -26,9 +26,13 @@ const IDLE_MAX: Duration = Duration::from_secs(300);
 /// Delayed answers that a connection may have before it is read no further.
 const HELD_MAX: usize = 256;
 
-/// What a wake-up is for.
+/// How often connections are looked through for idle ones: a wake-up for each would outlive
+/// hundreds of thousands of short connections.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What wake-ups and alarms are for.
 const RELEASE: u32 = 0;
-const IDLE: u32 = 1;
+const SWEEP: u32 = 1;
 
 /// What all cores share beside the ledger.
 #[derive(Debug, Default)]
@@ -72,6 +76,10 @@ pub struct Connection {
 }
 
 impl Service for Core {
+    fn started(&mut self, desk: &mut Desk) {
+        desk.alarm_at(desk.now() + SWEEP_INTERVAL, SWEEP);
+    }
+
     fn accepted(&mut self, desk: &mut Desk, id: Id, _listener: usize, peer: SocketAddr) {
         self.policy.tally.connections += 1;
         let open = self.shared.open.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +96,6 @@ impl Service for Core {
             is_paused: false,
             heard: desk.now(),
         });
-        desk.wake_at(desk.now() + IDLE_MAX, id, IDLE);
         match &self.security {
             Security::Implicit(config) => desk.secure(id, Tls::Server(config.clone())),
             _ => self.greet(desk, id),
@@ -115,28 +122,29 @@ impl Service for Core {
 
     fn closed(&mut self, _desk: &mut Desk, id: Id, why: Closed) {
         let Some(connection) = self.forget(id) else { return };
-        let tally = &mut self.policy.tally;
-        match why {
-            Closed::Ended => {}
-            Closed::Failed(_) => tally.trouble(Trouble::Failed),
-            Closed::Tls(_) => tally.trouble(Trouble::Tls),
-        }
-        if connection.session.is_in_transaction() {
-            tally.trouble(Trouble::EndedInTransaction);
-        }
+        let trouble = match why {
+            Closed::Ended if connection.session.is_in_transaction() => Trouble::EndedInTransaction,
+            Closed::Ended => return,
+            Closed::Failed(_) => Trouble::Failed,
+            Closed::Tls(_) => Trouble::Tls,
+        };
+        self.policy.tally.trouble(trouble);
     }
 
-    fn woken(&mut self, desk: &mut Desk, id: Id, tag: u32) {
-        let Some((connection, _)) = self.connection(id) else { return };
-        let patience_ends = connection.heard + IDLE_MAX;
-        match tag {
-            RELEASE => self.release(desk, id),
-            _ if desk.now() < patience_ends => desk.wake_at(patience_ends, id, IDLE),
-            _ if connection.session.is_busy(desk.now()) => {
-                desk.wake_at(desk.now() + IDLE_MAX, id, IDLE);
-            }
-            _ => self.with(desk, id, |connection, turn| connection.session.idle(turn)),
+    fn woken(&mut self, desk: &mut Desk, id: Id, _tag: u32) {
+        self.release(desk, id);
+    }
+
+    fn alarm(&mut self, desk: &mut Desk, _tag: u32) {
+        let now = desk.now();
+        let is_idle = |connection: &&Connection| {
+            now >= connection.heard + IDLE_MAX && !connection.session.is_busy(now)
+        };
+        let idle = self.connections.iter().flatten().filter(is_idle);
+        for id in idle.map(|connection| connection.id).collect::<Vec<_>>() {
+            self.with(desk, id, |connection, turn| connection.session.idle(turn));
         }
+        desk.alarm_at(now + SWEEP_INTERVAL, SWEEP);
     }
 
     fn tick(&mut self, desk: &mut Desk) {

@@ -120,7 +120,10 @@ impl Clients {
     /// Whose connection it is.
     fn seat(&self, id: Id) -> Option<u32> {
         let index = *self.seats.get(id.slot as usize)?;
-        self.clients.get(index as usize).is_some_and(|client| client.id == Some(id)).then_some(index)
+        self.clients
+            .get(index as usize)
+            .is_some_and(|client| client.id == Some(id))
+            .then_some(index)
     }
 
     fn connect(&mut self, desk: &mut Desk, index: u32) {

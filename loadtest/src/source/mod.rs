@@ -212,7 +212,9 @@ pub enum SourceError {
     NotOffered { keyword: &'static str, instead: &'static str },
     #[error("the server refuses the login: {0}; check --auth and the password")]
     Credentials(String),
-    #[error("the server takes {offered} octets, and a message has {needed}; ask for a smaller --size")]
+    #[error(
+        "the server takes {offered} octets, and a message has {needed}; ask for a smaller --size"
+    )]
     Size { offered: u64, needed: u64 },
     #[error("cannot watch for Ctrl-C: {0}; see whether signals are blocked here")]
     Signals(io::Error),

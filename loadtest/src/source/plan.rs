@@ -170,7 +170,8 @@ mod tests {
         for good in ["a@b", "a.b+c@d.example", "a@[127.0.0.1]", "o'neil=x@y.test"] {
             assert!(address(good).is_ok(), "{good}");
         }
-        for bad in ["", "a", "@b", "a@", "a b@c", "a@b>", "a>\r\nRSET@b", "a@b c", "<a@b>", "a@b@c"] {
+        for bad in ["", "a", "@b", "a@", "a b@c", "a@b>", "a>\r\nRSET@b", "a@b c", "<a@b>", "a@b@c"]
+        {
             assert!(address(bad).is_err(), "{bad}");
         }
         for bad in ["", "a.b", "a@b", "a\n", &"x".repeat(41)] {

@@ -34,9 +34,9 @@ pub struct Lines {
 
 impl Lines {
     /// The next whole line of `octets`, which is moved on; `None` when all of it is consumed.
-    pub fn next<'a>(
+    pub fn next<'a, 'b: 'a>(
         &'a mut self,
-        octets: &mut &'a [u8],
+        octets: &mut &'b [u8],
     ) -> Option<Result<Line<'a>, ReplyError>> {
         if self.given {
             self.partial.clear();
@@ -126,9 +126,12 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_named() {
-        for wire in ["\r\n", "+OK\r\n", "2x0 a\r\n", "25\r\n", "250x\r\n", "150 a\r\n", "\x16\x03\n"] {
+        for wire in
+            ["\r\n", "+OK\r\n", "2x0 a\r\n", "25\r\n", "250x\r\n", "150 a\r\n", "\x16\x03\n"]
+        {
             let mut octets = wire.as_bytes();
-            let answer = Lines::default().next(&mut octets).unwrap();
+            let mut reader = Lines::default();
+            let answer = reader.next(&mut octets).unwrap();
             assert!(matches!(answer, Err(ReplyError::Malformed(_))), "{wire:?}: {answer:?}");
         }
     }

@@ -192,14 +192,22 @@ mod tests {
     #[test]
     fn an_even_rate_is_due_on_its_ticks_and_not_before() {
         let begun = Instant::now();
-        let mut schedule =
-            Schedule::new(Arrivals::Even(10.0), End::After(Duration::from_secs(1)), ALONE, 1, begun);
+        let mut schedule = Schedule::new(
+            Arrivals::Even(10.0),
+            End::After(Duration::from_secs(1)),
+            ALONE,
+            1,
+            begun,
+        );
         let at = |millis| begun + Duration::from_millis(millis);
         assert_eq!(schedule.take(begun), Some(Job { sequence: 0, due: Some(begun) }));
         assert_eq!(schedule.take(begun), None);
         assert_eq!(schedule.wakes_at(begun), Some(at(100)));
         let late: Vec<Job> = std::iter::from_fn(|| schedule.take(at(350))).collect();
-        assert_eq!(late.iter().map(|job| job.due).collect::<Vec<_>>(), [100, 200, 300].map(|ms| Some(at(ms))));
+        assert_eq!(
+            late.iter().map(|job| job.due).collect::<Vec<_>>(),
+            [100, 200, 300].map(|ms| Some(at(ms)))
+        );
         assert_eq!(taken(&mut schedule, at(60_000)), (4..10).collect::<Vec<u64>>());
         assert!(schedule.is_exhausted(at(60_000)));
         assert_eq!(schedule.wakes_at(at(60_000)), None);

@@ -144,15 +144,15 @@ mod tests {
             places.iter().for_each(|&place| tally.settled(place, TAKEN, now));
             tally
         };
-        let cases: &[(&[&[u64]], &[(u64, u64)])] = &[
-            (&[&[]], &[]),
-            (&[&[0, 1, 2, 64, 65, 200]], &[(0, 2), (64, 65), (200, 200)]),
-            (&[&[0, 1, 3], &[0, 2]], &[(0, 2), (5, 6)]),
-            (&[&[], &[70]], &[(141, 141)]),
+        let cases: [(&[&[u64]], Ranges); 4] = [
+            (&[&[]], vec![]),
+            (&[&[0, 1, 2, 64, 65, 200]], vec![(0, 2), (64, 65), (200, 200)]),
+            (&[&[0, 1, 3], &[0, 2]], vec![(0, 2), (5, 6)]),
+            (&[&[], &[70]], vec![(141, 141)]),
         ];
         for (places, expected) in cases {
             let (sum, ranges) = Tally::sum(places.iter().map(|places| core(places)).collect());
-            assert_eq!(&ranges, expected);
+            assert_eq!(ranges, expected);
             let count = places.iter().map(|places| places.len() as u64).sum();
             assert_eq!((sum.acknowledged, sum.recipients), (count, 2 * count));
             assert_eq!(sum.octets, 10 * count);

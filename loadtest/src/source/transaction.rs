@@ -159,7 +159,15 @@ impl Envelope {
                 }
             }
         };
-        Envelope { job, flight, answers: 0, is_mail_taken: false, accepted: 0, refusal: None, begun: now }
+        Envelope {
+            job,
+            flight,
+            answers: 0,
+            is_mail_taken: false,
+            accepted: 0,
+            refusal: None,
+            begun: now,
+        }
     }
 
     fn answered(mut self, line: Line<'_>, now: Instant, terms: Terms, work: &mut Work) -> Step {
@@ -180,9 +188,7 @@ impl Envelope {
         }
         match self.flight {
             Flight::Step => self.step(asked, recipients, now, work),
-            Flight::Whole(octets) if asked == recipients => {
-                self.ending(octets, None)
-            }
+            Flight::Whole(octets) if asked == recipients => self.ending(octets, None),
             Flight::Group | Flight::Whole(_) => Step::Waits(Transaction::Envelope(self)),
         }
     }
@@ -243,7 +249,6 @@ impl Envelope {
         self.refusal.get_or_insert(line.code);
         work.trouble(step, line);
     }
-}
 
     /// Refused by what refused it first; 554 stands for a server that gave no reason.
     fn settle(self, work: &mut Work) {

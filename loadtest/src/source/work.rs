@@ -55,7 +55,10 @@ pub struct Manner {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Acknowledged { recipients: u32, octets: u64 },
+    Acknowledged {
+        recipients: u32,
+        octets: u64,
+    },
     Refused(u16),
     /// The connection was lost between the end of the message and its answer.
     Unknown,

@@ -493,6 +493,25 @@ fn limits_are_kept() {
 }
 
 #[test]
+fn a_silent_client_is_told_once_and_a_stalled_one_never() {
+    for (rule, want, want_troubles) in [
+        ("p=0.5 drop", "S: 421 4.4.2 Idle for too long\nS: <close>\n", vec![Trouble::Idle]),
+        ("step=connect stall", "", vec![]),
+    ] {
+        let mut policy = policy(offer(), &[rule]);
+        let (now, mut outputs) = (Instant::now(), Vec::new());
+        let mut session = Session::new(IpAddr::from([127, 0, 0, 1]), false);
+        session.greet(&mut Turn { now, policy: &mut policy, out: &mut outputs }, true);
+        outputs.clear();
+        for _ in 0..2 {
+            session.idle(&mut Turn { now, policy: &mut policy, out: &mut outputs });
+        }
+        assert_eq!(rendered(outputs, now, now), want, "{rule}");
+        assert_eq!(troubles(&policy), want_troubles, "{rule}");
+    }
+}
+
+#[test]
 fn a_connection_too_many_is_turned_away() {
     let mut policy = policy(offer(), &[]);
     let (now, mut outputs) = (Instant::now(), Vec::new());
