@@ -109,7 +109,7 @@ fn serve(
     }
     let every = |count: &AtomicU64, nth: Option<u64>| {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-        nth.is_some_and(|nth| number % nth == 0)
+        nth.is_some_and(|nth| number.is_multiple_of(nth))
     };
     let (mut recipients, mut has_mail) = (Vec::new(), false);
     say(&mut peer, "220 test")?;

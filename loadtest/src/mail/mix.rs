@@ -11,13 +11,10 @@ pub(super) struct Kind {
     pub shape: Shape,
 }
 
-/// The mix. Message sizes are log-normal with a heavy (Pareto) tail: that is what Bertolotti and
-/// Calzarossa found on the servers whose logs became the load of SPECmail2001 ("Models of mail
-/// server workloads", Performance Evaluation 46, 2001), and what Shah and Noble saw again in 2.85
-/// million messages ("A study of e-mail patterns", Software: Practice and Experience 37, 2007).
-/// Both are older than HTML in most mail, so the shape is theirs and the scale is a choice: the
-/// median lies between 16 and 32 KiB, where a short text with its HTML twin lies; one message in
-/// eight has an attachment; these carry most of the octets, and lift the mean to about 98 KiB.
+/// The mix: many small messages and a long tail, as every mail server sees them; the weights are a
+/// choice of ours, not a measurement. The median lies between 16 and 32 KiB, where a short text
+/// with its HTML twin lies; one message in eight has an attachment; these carry most of the octets,
+/// and lift the mean to about 98 KiB.
 pub(super) const KINDS: &[Kind] = &[
     kind(2 * KIB, 6.0, Shape::Plain),
     kind(4 * KIB, 12.0, Shape::Plain),

@@ -44,7 +44,10 @@ pub enum MailError {
     Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{0} holds no .eml file; give a message file or a folder of .eml files")]
     Empty(PathBuf),
-    #[error("{0} holds more than {max} octets of mail; choose a smaller folder", max = files::OCTETS_MAX)]
+    #[error(
+        "{0} holds more than {max} octets of mail; choose a smaller folder",
+        max = files::OCTETS_MAX
+    )]
     TooMuch(PathBuf),
 }
 

@@ -31,6 +31,13 @@ const FILE_OCTETS_MAX: u64 = 256 << 20;
 pub struct Args {
     /// What `ringload compare --out` wrote
     file: PathBuf,
+    #[command(flatten)]
+    files: Files,
+}
+
+/// The files a comparison can be rendered to.
+#[derive(Debug, clap::Args)]
+pub struct Files {
     /// Write one page that needs nothing else, with plots, tables and all that was configured
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -96,22 +103,28 @@ pub fn table(comparison: &Comparison) -> String {
 /// Writes what is asked for; gives back what is to be printed.
 fn render(args: &Args) -> Result<String, ReportError> {
     let comparison = read(&args.file)?;
+    let written = publish(&comparison, &args.files)?;
+    Ok(if written.is_empty() { table(&comparison) } else { written })
+}
+
+/// Writes the files; says which, a line each.
+pub fn publish(comparison: &Comparison, files: &Files) -> Result<String, ReportError> {
     let mut written = String::new();
-    if let Some(path) = &args.html {
-        write(path, &html(&comparison), &mut written)?;
+    if let Some(path) = &files.html {
+        write(path, &html(comparison), &mut written)?;
     }
-    if let Some(folder) = &args.svg {
+    if let Some(folder) = &files.svg {
         let failed = |source| ReportError::Write { path: folder.clone(), source };
         fs::create_dir_all(folder).map_err(failed)?;
-        for (name, svg) in svgs(&comparison) {
+        for (name, svg) in svgs(comparison) {
             write(&folder.join(name), &svg, &mut written)?;
         }
     }
-    if let Some(path) = &args.markdown {
-        let plots = args.svg.as_deref().map_or(String::new(), |folder| seen_from(path, folder));
-        write(path, &markdown(&comparison, &plots), &mut written)?;
+    if let Some(path) = &files.markdown {
+        let plots = files.svg.as_deref().map_or(String::new(), |folder| seen_from(path, folder));
+        write(path, &markdown(comparison, &plots), &mut written)?;
     }
-    Ok(if written.is_empty() { table(&comparison) } else { written })
+    Ok(written)
 }
 
 /// A reader that has seen enough, such as `head`, is no fault.

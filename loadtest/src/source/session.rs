@@ -101,13 +101,11 @@ impl Session {
         }
     }
 
-    /// Says QUIT if nothing is under way; else answers false.
-    pub fn quit(&mut self, work: &mut Work) -> bool {
-        let is_idle = matches!(self.state, State::Idle);
-        if is_idle {
+    /// Says QUIT if nothing is under way.
+    pub fn quit(&mut self, work: &mut Work) {
+        if matches!(self.state, State::Idle) {
             self.part(work);
         }
-        is_idle || matches!(self.state, State::Quitting)
     }
 
     /// The connection is gone.

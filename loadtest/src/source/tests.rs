@@ -357,10 +357,7 @@ fn what_the_server_did_not_get_whole_comes_again() {
         session.received(said.as_bytes(), now, &mut work);
     }
     session.lost(&mut work);
-    let unknown = work.actions.iter().filter(
-        |action| matches!(action, Action::Settled { job, verdict: Verdict::Unknown, .. } if job.sequence == 0),
-    );
-    assert_eq!(unknown.count(), 1);
+    assert_eq!(shown(&mut work.actions).matches("[0 unknown]").count(), 1);
     assert_eq!(work.schedule.take(now), Some(Job { sequence: 1, due: None }));
     assert!(!work.schedule.is_done(now));
 }
@@ -397,7 +394,10 @@ fn a_server_that_will_not_or_is_none_is_left() {
         ),
         (
             &["+OK pop\r\n"],
-            "[trouble not an SMTP reply: \"+OK pop\"; see whether the target speaks SMTP, or wants TLS][soured]",
+            concat!(
+                "[trouble not an SMTP reply: \"+OK pop\"; ",
+                "see whether the target speaks SMTP, or wants TLS][soured]"
+            ),
         ),
     ];
     for (script, expected) in cases {

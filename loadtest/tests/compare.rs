@@ -1,0 +1,178 @@
+//! `ringload compare` over real sockets, with toy relays whose faults are known.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const RINGLOAD: &str = env!("CARGO_BIN_EXE_ringload");
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What every run here has: few messages, short deadlines.
+const FEW: &[&str] = &[
+    "--rounds=1",
+    "--messages=200",
+    "--round-time=1s",
+    "--round-deadline=4s",
+    "--sessions=5",
+    "--no-half-load",
+    "--quiet",
+];
+
+fn toy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/toy_relay.py")
+}
+
+/// A recipe that runs the toy relay with a fault.
+fn recipe(folder: &Path, name: &str, fault: &str) -> String {
+    let path = folder.join(format!("{name}.toml"));
+    let toy = toy();
+    let text = format!(
+        r#"
+name = "{name}"
+protocol = "smtp"
+promise = "250 means that the message is in the memory of a toy."
+version = ["echo", "toy 1"]
+start = ["python3", "{{toy}}", "{{port}}", "{{sink_port}}", "{fault}", "{{folder}}"]
+[needs]
+toy = ["{}"]
+[tls.none]
+[files]
+"toy.conf" = "sink {{sink_host}}"
+"#,
+        toy.display()
+    );
+    fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn compare(folder: &Path, arguments: &[&str]) -> (Output, Value) {
+    let out = folder.join("figures.json");
+    let output = Command::new(RINGLOAD)
+        .args(["compare", "--folder"])
+        .arg(folder)
+        .arg("--out")
+        .arg(&out)
+        .args(FEW)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let figures = fs::read_to_string(&out).unwrap_or_else(|_| panic!("{output:?}"));
+    (output, serde_json::from_str(&figures).unwrap())
+}
+
+fn server<'a>(figures: &'a Value, name: &str) -> &'a Value {
+    let servers = figures["servers"].as_array().unwrap();
+    servers.iter().find(|server| server["name"] == name).unwrap()
+}
+
+/// Nothing that was started is left, and no folder.
+fn assert_clean(folder: &Path) {
+    let left = fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.starts_with("ringload-"))
+        .collect::<Vec<_>>();
+    assert!(left.is_empty(), "{left:?}");
+    let own = folder.display().to_string();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command);
+        assert!(!command.contains(&own), "still runs: {command}");
+    }
+}
+
+#[test]
+fn losses_and_duplicates_of_a_relay_are_found_and_a_failed_one_stops_nobody() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("python3 is not installed: the toy relays cannot run, nothing was tested");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [fair, lossy, doubling, mute, dying] = ["none", "lose", "double", "mute", "die"]
+        .map(|fault| recipe(folder.path(), &format!("toy-{fault}"), fault));
+    let peers = [&fair, &lossy, "direct", &doubling, &mute, &dying].map(|peer| peer as &str);
+    let (output, figures) = compare(folder.path(), &peers);
+    assert!(output.status.success(), "{output:?}");
+
+    let round = |name: &str| &server(&figures, name)["closed"][0];
+    for (name, lost, duplicates) in
+        [("toy-none", 0, 0), ("direct", 0, 0), ("toy-lose", 20, 0), ("toy-double", 0, 20)]
+    {
+        let round = round(name);
+        assert_eq!(round["messages"], 200, "{name}: {round}");
+        assert_eq!(round["lost"], lost, "{name}: {round}");
+        assert_eq!(round["duplicates"], duplicates, "{name}: {round}");
+        assert!(round["relayed_rate"].as_f64().unwrap() > 0.0, "{name}: {round}");
+    }
+    assert!(round("toy-none")["cpu_us_per_message"].as_f64().unwrap() > 0.0);
+    assert!(round("toy-none")["memory_own_peak"].as_u64().unwrap() > 0);
+    assert_eq!(server(&figures, "toy-none")["version"], "toy 1");
+    assert_eq!(server(&figures, "toy-none")["files"][0][1], "sink 127.0.0.1");
+    assert_eq!(server(&figures, "toy-none")["commands"].as_array().unwrap().len(), 3);
+
+    for (name, words) in [("toy-mute", "none came to the sink"), ("toy-die", "the toy dies now")] {
+        let failed = server(&figures, name)["failed"].as_str().unwrap();
+        assert!(failed.contains(words), "{name}: {failed}");
+    }
+    assert_clean(folder.path());
+}
+
+#[test]
+fn ctrl_c_ends_with_the_report_so_far_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("figures.json");
+    let mut child = Command::new(RINGLOAD)
+        .args(["compare", "direct", "--no-half-load", "--json", "--rounds=1000"])
+        .args(["--messages=200", "--sessions=5", "--folder"])
+        .arg(folder.path())
+        .arg("--out")
+        .arg(&out)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The rounds are told on stderr, one a line: after the third line there is a round.
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    for _ in 0..3 {
+        lines.next().unwrap().unwrap();
+    }
+    kill_process(Pid::from_raw(child.id() as i32).unwrap(), Signal::INT).unwrap();
+    let began = Instant::now();
+    for line in lines {
+        line.unwrap();
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(began.elapsed() < DEADLINE);
+    let figures: Value = serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap();
+    let rounds = server(&figures, "direct")["closed"].as_array().unwrap().len();
+    assert!((1..1000).contains(&rounds), "{rounds}");
+    assert!(figures["notes"].to_string().contains("interrupted"), "{}", figures["notes"]);
+    assert_clean(folder.path());
+}
+
+#[test]
+fn without_figures_it_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = folder.path().join("nobody.toml");
+    let text = r#"
+        name = "nobody"
+        protocol = "smtp"
+        promise = "its 250 is never heard"
+        version = ["echo", "0"]
+        start = ["{nobody}"]
+        [needs]
+        nobody = ["/nonexistent/nobody"]
+        [tls.none]
+    "#;
+    fs::write(&nobody, text).unwrap();
+    let (output, figures) = compare(folder.path(), &[&nobody.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let failed = server(&figures, "nobody")["failed"].as_str().unwrap();
+    assert!(failed.contains("/nonexistent/nobody"), "{failed}");
+}
