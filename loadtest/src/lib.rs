@@ -7,13 +7,16 @@
 //! sessions are values that take octets and give octets.
 
 pub mod compare;
+pub mod crew;
 pub mod imap;
 pub mod mail;
 pub mod meter;
 pub mod outcome;
 pub mod progress;
+pub mod random;
 pub mod report;
 pub mod ring;
+pub mod rule;
 pub mod sampler;
 pub mod sink;
 pub mod source;

@@ -227,7 +227,7 @@ fn ended(child: Child) -> (ExitStatus, Result<Source, String>) {
     let stdout = String::from_utf8(output.stdout).unwrap();
     let result = stdout.lines().last().and_then(|line| match serde_json::from_str(line).unwrap() {
         Line::Result(source) => Some(source),
-        Line::Progress(_) => None,
+        Line::Listening { .. } | Line::Progress(_) => None,
     });
     (output.status, result.ok_or_else(|| String::from_utf8(output.stderr).unwrap()))
 }

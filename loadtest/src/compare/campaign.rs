@@ -9,7 +9,8 @@ use std::{
 use super::{
     Args, RoundError, Watch, machine,
     recipe::{BUILT_IN, Recipe, RecipeError},
-    round::{self, Done, Load, Setting},
+    round::{self, Done},
+    setting::{Load, Setting},
     trace,
 };
 use crate::{

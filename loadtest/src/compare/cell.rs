@@ -233,7 +233,7 @@ mod tests {
             ("", None),
             ("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n", None),
             (
-                "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
+                "tmpfs /sys/fs tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
                 Some("/sys/fs/cgroup/unified"),
             ),
             ("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n", Some("/sys/fs/cgroup")),
@@ -247,7 +247,7 @@ mod tests {
         let text = "usage_usec 1500000\nuser_usec 1000000\nsystem_usec 500000\n";
         assert_eq!(usage(text), Some(Duration::from_millis(1500)));
         assert_eq!(usage("user_usec 1\n"), None);
-        let rollup = "5-7 ---p 0 0:0 0 [rollup]\nRss:      100 kB\nPss:   70 kB\nPss_Anon:   60 kB\n\
+        let rollup = "5-7 ---p 0 0:0 0 [rollup]\nRss: 100 kB\nPss: 70 kB\nPss_Anon:   60 kB\n\
                       Pss_File:      8 kB\nPss_Shmem:     2 kB\n";
         assert_eq!(memory(rollup), Memory { own: 62 * 1024, resident: 100 * 1024 });
         let text = "7 (a) b) S 3 7 7 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 1 0 5 6 7\n";

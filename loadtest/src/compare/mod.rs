@@ -7,11 +7,13 @@ mod ranges;
 pub mod recipe;
 mod round;
 mod server;
+mod setting;
 mod tool;
 mod trace;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -138,7 +140,7 @@ pub enum RoundError {
     Deadline { what: &'static str },
     #[error(transparent)]
     Report(#[from] report::ReportError),
-    #[error("{accepted} messages were accepted and none came to the sink; last words: {log}")]
+    #[error("{accepted} messages were accepted and none came to the sink; the source met: {log}")]
     Nothing { accepted: u64, log: String },
 }
 
@@ -179,7 +181,7 @@ impl Watch {
     fn tell(&mut self, text: &str) {
         self.live = None;
         if !self.output.quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
 
@@ -217,14 +219,19 @@ pub fn run(args: Args) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("ringload: no peer has figures; the reasons are above");
+            say("ringload: no peer has figures; the reasons are above");
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("ringload: {error}");
+            say(&format!("ringload: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A line on stderr. A reader that went away is no reason to give up what runs.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Writes the files that were asked for.
@@ -236,6 +243,9 @@ fn publish(args: &Args, comparison: &Comparison) -> Result<(), RoundError> {
             .map_err(|error| RoundError::io(&format!("write {}", path.display()), error))?;
     }
     // Which files were written is no part of the result.
-    eprint!("{}", report::publish(comparison, &args.files)?);
+    let written = report::publish(comparison, &args.files)?;
+    if !written.is_empty() {
+        say(written.trim_end());
+    }
     Ok(())
 }

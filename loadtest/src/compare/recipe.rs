@@ -349,7 +349,8 @@ mod tests {
             ("name = 1", "name"),
             ("name = \"a\"\nfoo = 1", "foo"),
             (
-                "name=\"a\"\nprotocol=\"smtp\"\npromise=\"\"\nversion=[]\nstart=[]\nstop=\"BUS\"\n[tls]",
+                "name=\"a\"\nprotocol=\"smtp\"\npromise=\"\"\nversion=[]\nstart=[]\n\
+                 stop=\"BUS\"\n[tls]",
                 "stop",
             ),
         ] {

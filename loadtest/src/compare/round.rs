@@ -13,9 +13,10 @@ use super::{
     RoundError, Watch,
     cell::Memory,
     machine, ranges,
-    recipe::{Recipe, Site},
+    recipe::Recipe,
     server::{self, Manner, Server},
-    tool::{PROGRESS_EVERY, Tool},
+    setting::{DOMAIN, Load, Setting, WAITING_DOMAIN},
+    tool::Tool,
     trace::{self, Calls},
 };
 use crate::outcome::{Progress, Round, Sink, Source, Trouble};
@@ -38,46 +39,8 @@ const SOURCE_GRACE: Duration = Duration::from_secs(15);
 /// Points kept of a round's course.
 const POINTS_MAX: usize = 200;
 
-/// The domain that the sink puts off, for messages that are to stay in the queue.
-const WAITING_DOMAIN: &str = "waiting.example";
-
-/// The domain of what is measured.
-const DOMAIN: &str = "dst.example";
-
-/// Numbers the rounds of this process.
+/// Numbers the folders of this process.
 static NEXT: AtomicU32 = AtomicU32::new(0);
-
-/// What the rounds of a comparison have in common.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// On the disk that is measured.
-    pub folder: PathBuf,
-    pub peers: PathBuf,
-    pub ringmail: PathBuf,
-    /// This program.
-    pub ringload: PathBuf,
-    pub sessions: u64,
-    pub size: String,
-    pub pipelining: String,
-    pub tls: String,
-    /// Bounds the source, and then the wait for the rest.
-    pub deadline: Duration,
-}
-
-/// What one round does.
-#[derive(Clone, Debug, Default)]
-pub struct Load {
-    pub messages: u64,
-    /// Messages a second; as fast as answers come without it.
-    pub rate: Option<f64>,
-    /// Cores the server may use; all without it.
-    pub cores: Option<usize>,
-    /// Messages that wait in the queue before it begins.
-    pub backlog: u64,
-    pub trace: bool,
-    /// Commands go out one by one, whatever the setting says.
-    pub one_by_one: bool,
-}
 
 /// A round that came to its end.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +117,13 @@ pub fn version(recipe: &Recipe, setting: &Setting) -> Result<String, RoundError>
     Ok(server::version(&plan, &folder.path))
 }
 
+/// A source that ran to its end.
+struct Driven {
+    began: Instant,
+    source: Source,
+    progress: Vec<(Instant, Progress)>,
+}
+
 /// All that takes part in one round.
 struct Bench<'a> {
     setting: &'a Setting,
@@ -194,7 +164,7 @@ impl Bench<'_> {
     fn measure(&mut self, argv: &[String]) -> Result<Round, RoundError> {
         let mut peak = Memory::default();
         let (cpu, written) = (self.cpu(), machine::octets_written(self.folder));
-        let (began, source, accepted) = self.drive(argv, &mut peak)?;
+        let Driven { began, source, progress: accepted } = self.drive(argv, &mut peak)?;
         self.drain(source.acknowledged, &mut peak)?;
         let ended = Instant::now();
         let cpu = self.cpu() - cpu;
@@ -222,17 +192,16 @@ impl Bench<'_> {
         let still_coming = last.is_some_and(|last| ended - last < STILL_COMING);
         settle(&mut round, &source, &sink, still_coming);
         if sink.unique == 0 {
-            return Err(RoundError::Nothing { accepted: source.acknowledged, log: self.words() });
+            let met = source.troubles.iter().map(|trouble| trouble.text.as_str());
+            let met = met.collect::<Vec<_>>().join("; ");
+            let log = format!("{met}\nThe server's last words:\n{}", self.words());
+            return Err(RoundError::Nothing { accepted: source.acknowledged, log });
         }
         Ok(round)
     }
 
-    /// Runs a source to its end: when it began, its result and its course.
-    fn drive(
-        &mut self,
-        argv: &[String],
-        peak: &mut Memory,
-    ) -> Result<(Instant, Source, Vec<(Instant, Progress)>), RoundError> {
+    /// Runs a source to its end.
+    fn drive(&mut self, argv: &[String], peak: &mut Memory) -> Result<Driven, RoundError> {
         let mut source = Tool::<Source>::start("source", argv, self.folder.join("source.log"))?;
         let started = Instant::now();
         loop {
@@ -240,7 +209,8 @@ impl Bench<'_> {
             self.step(peak)?;
             if let Some(result) = source.result.take() {
                 let progress = std::mem::take(&mut source.progress);
-                return Ok((beginning(&progress).unwrap_or(started), result, progress));
+                let began = beginning(&progress).unwrap_or(started);
+                return Ok(Driven { began, source: result, progress });
             }
             if started.elapsed() > self.setting.deadline + SOURCE_GRACE {
                 return Err(RoundError::Deadline { what: "the source to end" });
@@ -330,63 +300,6 @@ fn course(progress: &[(Instant, Progress)], began: Instant) -> Vec<Progress> {
             Progress { seconds, rate, ..point.clone() }
         })
         .collect()
-}
-
-impl Setting {
-    fn site(
-        &self,
-        folder: &Path,
-        sink_port: u16,
-        cores: Option<usize>,
-    ) -> Result<Site, RoundError> {
-        Ok(Site {
-            folder: folder.to_owned(),
-            peers: self.peers.clone(),
-            ringmail: self.ringmail.clone(),
-            port: server::free_port().map_err(|e| RoundError::io("find a free port", e))?,
-            sink_host: "127.0.0.1".to_owned(),
-            sink_port,
-            cores: cores.unwrap_or_else(machine::cores),
-            tls: self.tls.clone(),
-        })
-    }
-
-    fn sink_argv(&self, load: &Load) -> Vec<String> {
-        let mut argv = self.ringload(&["sink", "--listen", "127.0.0.1:0", "--deadline", "1h"]);
-        if load.backlog > 0 {
-            let rule = format!("domain={WAITING_DOMAIN} step=rcpt reply=\"451 4.3.0 not now\"");
-            argv.extend(["--rule".to_owned(), rule]);
-        }
-        argv
-    }
-
-    fn source_argv(&self, target: &str, load: &Load, domain: &str) -> Vec<String> {
-        let mut argv = self.ringload(&["source", target, "--to", domain]);
-        let pipelining = if load.one_by_one { "off" } else { &self.pipelining };
-        let run = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        for (name, value) in [
-            ("--messages", load.messages.to_string()),
-            ("--sessions", self.sessions.to_string()),
-            ("--size", self.size.clone()),
-            ("--pipelining", pipelining.to_owned()),
-            ("--tls", self.tls.clone()),
-            ("--deadline", format!("{}ms", self.deadline.as_millis())),
-            ("--run", run),
-        ] {
-            argv.extend([name.to_owned(), value]);
-        }
-        if let Some(rate) = load.rate {
-            argv.extend(["--rate".to_owned(), format!("{rate:.2}/s")]);
-        }
-        argv
-    }
-
-    fn ringload(&self, words: &[&str]) -> Vec<String> {
-        let mut argv = vec![self.ringload.display().to_string()];
-        argv.extend(words.iter().map(|word| (*word).to_owned()));
-        argv.extend(["--json", "--quiet", "--every", PROGRESS_EVERY].map(String::from));
-        argv
-    }
 }
 
 /// A folder of one round. Dropped, it goes with all that is in it.

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{mailbox::Mailbox, message::SUBJECTS, random::Random, reply::TAG_LETTER, work::Kind};
+use super::{mailbox::Mailbox, reply::TAG_LETTER, work::Kind};
+use crate::{mail::text::WORDS, random::Random};
 
 /// RFC 7888 §5: the largest literal that LITERAL- lets go without being asked for.
-pub const LITERAL_MINUS_MAX: usize = 4096;
+pub const LITERAL_MINUS_MAX: u64 = 4096;
 
 pub const STARTTLS: &str = "STARTTLS";
 pub const CAPABILITY: &str = "CAPABILITY";
@@ -37,7 +38,7 @@ pub fn learn(first: u32) -> String {
     format!("FETCH {first}:* (UID)")
 }
 
-pub fn append(mailbox: &str, size: usize, at_once: bool) -> String {
+pub fn append(mailbox: &str, size: u64, at_once: bool) -> String {
     let plus = if at_once { "+" } else { "" };
     format!("APPEND {} {{{size}{plus}}}", quoted(mailbox))
 }
@@ -47,8 +48,8 @@ pub fn search(number: u32, since: &str, random: &mut Random) -> String {
     match number % 3 {
         0 => format!("UID SEARCH SINCE {since}"),
         1 => {
-            let subject = SUBJECTS.get(random.below(SUBJECTS.len())).copied().unwrap_or_default();
-            format!("UID SEARCH HEADER SUBJECT {}", quoted(subject))
+            let word = WORDS[random.below(WORDS.len())];
+            format!("UID SEARCH HEADER SUBJECT {}", quoted(word))
         }
         _ => "UID SEARCH UNSEEN".to_owned(),
     }

@@ -1,9 +1,7 @@
 //! What a session knows of its mailbox: how many messages there are, and the newest UIDs.
 
-use super::{
-    random::Random,
-    reply::{number, word},
-};
+use super::reply::{number, word};
+use crate::random::Random;
 
 /// Of a large mailbox only the newest messages are asked for: a session remembers these.
 pub const KNOWN_MAX: u32 = 10_000;

@@ -17,13 +17,13 @@ use thiserror::Error;
 
 use self::{
     account::{Account, AccountError},
-    crew::{CrewError, Report, Watch},
+    drive::{DriveError, Report, Watch},
     job::Run,
-    message::{MessageError, Messages},
     session::Options,
     work::{Kind, Work},
 };
 use crate::{
+    mail::{self, Brief, Composer, MailError, recipients::Recipients, size::Sizes, wire::Carriage},
     outcome,
     progress::{Interrupt, Live, Output},
     target::{self, TargetError},
@@ -33,11 +33,9 @@ use crate::{
 
 mod account;
 mod command;
-mod crew;
+mod drive;
 mod job;
 mod mailbox;
-mod message;
-mod random;
 mod reply;
 mod seat;
 mod server_cpu;
@@ -49,6 +47,8 @@ mod worker;
 
 /// Sessions of one run: a thread names its alarms by 32 bits, and each may have a watcher.
 const SESSIONS_MAX: usize = 1_000_000;
+/// Message N of one run is as large as that of any other run.
+const MESSAGES_SEED: u64 = 1;
 /// How long a run measures where nothing else is said.
 const DURATION: Duration = Duration::from_secs(10);
 /// Holds the password where --password does not.
@@ -99,9 +99,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "0")]
     prefill: u32,
 
-    /// Octets of an appended message
-    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = units::octets)]
-    size: u64,
+    /// Octets of an appended message, header included: 4KiB; a weighted list as
+    /// 1KiB,4KiB*3,64KiB; mix (text, HTML and attachments, as mail is); or path:FILE-or-FOLDER of
+    /// .eml files
+    #[arg(long, value_name = "SPEC", default_value = "4KiB")]
+    size: Sizes,
 
     /// The mailbox to work in
     #[arg(long, value_name = "NAME", default_value = "INBOX")]
@@ -177,7 +179,7 @@ enum ImapError {
     #[error("there is no password: give --password, or set {PASSWORD_VARIABLE}")]
     Password,
     #[error(transparent)]
-    Message(#[from] MessageError),
+    Mail(#[from] MailError),
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error("more than {SESSIONS_MAX} sessions are too many: split the run")]
@@ -196,7 +198,7 @@ enum ImapError {
     #[error("the result cannot be printed: {0}; look where the output goes")]
     Print(io::Error),
     #[error(transparent)]
-    Crew(#[from] CrewError),
+    Drive(#[from] DriveError),
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -217,7 +219,7 @@ fn conduct(args: &Args) -> Result<(), ImapError> {
         deadline: args.deadline,
         server: args.server_pid.map(NonZeroU32::get),
     };
-    let report = crew::run(Arc::clone(&run), watch, &format!("imap {}", args.target))?;
+    let report = drive::run(Arc::clone(&run), watch, &format!("imap {}", args.target))?;
     let (live, imap) = outcome(args, &run, report);
     live.finish(&imap, &table::text(&imap)).map_err(ImapError::Print)?;
     match imap.commands.iter().any(|command| command.count > 0) {
@@ -245,14 +247,13 @@ fn checked(args: &Args) -> Result<Run, ImapError> {
     // Commands about messages need one at least.
     let fill = args.prefill.max(u32::from(addresses));
     let now = Timestamp::now();
-    let utc = now.to_zoned(TimeZone::UTC);
     let options = Options {
         starttls: args.tls == Tls::Starttls,
         mailbox: args.mailbox.clone(),
         selects: fill > 0 || kinds.iter().any(|kind| kind.needs_mailbox()),
         addresses,
-        messages: Messages::fixed(args.size, &field_date(&utc), now.as_second() as u32)?,
-        since: search_date(&utc.saturating_sub(1.day())),
+        composer: Composer::new(brief(args.size.clone(), now))?,
+        since: search_date(&now.to_zoned(TimeZone::UTC).saturating_sub(1.day())),
         paced: args.rate.is_some(),
         answer_timeout: args.answer_timeout,
     };
@@ -284,6 +285,18 @@ fn checked(args: &Args) -> Result<Run, ImapError> {
     })
 }
 
+fn brief(sizes: Sizes, now: Timestamp) -> Brief {
+    Brief {
+        sizes,
+        carriage: Carriage::Chunk,
+        run: mail::run_name(now),
+        seed: MESSAGES_SEED,
+        sender: "anna@src.example".into(),
+        recipients: Recipients::address("bob@dst.example".into()),
+        date: now,
+    }
+}
+
 fn accounts(args: &Args) -> Result<Vec<Account>, ImapError> {
     if let Some(path) = &args.accounts_file {
         let text = fs::read_to_string(path)
@@ -310,11 +323,6 @@ fn outcome(args: &Args, run: &Run, report: Report) -> (Live, outcome::Imap) {
         series: report.series,
     };
     (report.live, imap)
-}
-
-/// As a Date field has it (RFC 5322 §3.3).
-fn field_date(day: &Zoned) -> String {
-    day.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
 /// As SEARCH has it (RFC 3501 §9, `date`).

@@ -7,11 +7,10 @@ use std::{
 
 use super::{
     job::Run,
-    random::Random,
     session::{Role, Session},
     work::{Kind, Work},
 };
-use crate::ring::Id;
+use crate::{random::Random, ring::Id};
 
 /// The pause before the first new try to connect; it doubles.
 const PAUSE_MIN: Duration = Duration::from_millis(10);

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Words of one `--work` list.
 const WORDS_MAX: usize = 1000;

@@ -1,6 +1,7 @@
 //! Mail as it is: how large, and made of what.
 
-use super::{random::Random, text};
+use super::text;
+use crate::random::Random;
 
 /// One kind of message of the mix.
 #[derive(Clone, Copy, Debug)]

@@ -7,23 +7,18 @@
 pub mod base64;
 mod files;
 mod mix;
-pub mod random;
 pub mod recipients;
 pub mod size;
-mod text;
+pub mod text;
 pub mod wire;
 
 use std::path::PathBuf;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 
-use self::{
-    mix::Shape,
-    random::{Alias, Random},
-    recipients::Recipients,
-    size::Sizes,
-    wire::Carriage,
-};
+use self::{mix::Shape, recipients::Recipients, size::Sizes, wire::Carriage};
+use crate::random::{Alias, Random};
 
 /// Bodies of each size: enough that no compression and no cache sees one text only.
 const VARIANTS: u64 = 4;
@@ -62,8 +57,8 @@ pub struct Brief {
     /// The reverse-path, and the author in the header.
     pub sender: String,
     pub recipients: Recipients,
-    /// As the Date field has it.
-    pub date: String,
+    /// Of the Date field.
+    pub date: Timestamp,
 }
 
 /// Writes envelopes and messages.
@@ -179,7 +174,9 @@ impl Composer {
     }
 
     fn made(&self, size: u64, shape: Shape, variant: u64) -> Result<Template, MailError> {
-        let Brief { sender, date, seed, .. } = &self.brief;
+        let Brief { sender, seed, .. } = &self.brief;
+        let date = rfc2822::to_string(&self.brief.date.to_zoned(TimeZone::UTC))
+            .expect("the years of a clock have four digits");
         let (shortest, longest) = self.head_lengths();
         let mut random = Random::of(seed ^ size, variant);
         let mut made = Vec::with_capacity(size as usize);
@@ -240,6 +237,11 @@ impl Message<'_> {
         out.put_slice(SUBJECT_NAME);
         self.template.octets.slice(out.len() - before - shortest..)
     }
+}
+
+/// The name of a run that began now, in its Message-IDs: no other run has it.
+pub fn run_name(now: Timestamp) -> String {
+    format!("{:x}", now.as_microsecond())
 }
 
 /// Appends a number as it is written in decimal.

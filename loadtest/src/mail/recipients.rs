@@ -2,11 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{
-    digits,
-    random::{Alias, Random},
-    write_decimal,
-};
+use super::{digits, write_decimal};
+use crate::random::{Alias, Random};
 
 /// A message to more recipients does not list them in its To field.
 const LISTED_MAX: u32 = 8;

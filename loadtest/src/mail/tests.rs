@@ -12,7 +12,7 @@ fn brief(sizes: Sizes, carriage: Carriage, recipients: Recipients) -> Brief {
         seed: 5,
         sender: "sender@src.example".into(),
         recipients,
-        date: "Mon, 23 Nov 2026 10:00:00 +0000".into(),
+        date: "2026-11-23T10:00:00Z".parse().unwrap(),
     }
 }
 

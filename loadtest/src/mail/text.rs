@@ -1,6 +1,7 @@
 //! Filler of an exact size: prose, HTML, base64.
 
-use super::{base64, random::Random};
+use super::base64;
+use crate::random::Random;
 
 /// RFC 5322 §2.1.1: what a line should not exceed, its CRLF not counted; RFC 2045 §6.8 says 76
 /// for base64.
@@ -9,7 +10,8 @@ pub(super) const LINE_MAX: usize = 76;
 /// One line of prose in so many begins with a dot, so that transparency is exercised.
 const DOTS_ONE_IN: usize = 100;
 
-const WORDS: &[&str] = &[
+/// What prose and subjects are made of.
+pub const WORDS: &[&str] = &[
     "about", "account", "again", "agenda", "already", "answer", "attached", "because", "before",
     "budget", "call", "change", "confirm", "contract", "could", "customer", "date", "delivery",
     "draft", "early", "figures", "first", "from", "have", "invoice", "kindly", "last", "later",

@@ -6,12 +6,12 @@ use memchr::memchr;
 /// RFC 5322 §2.1.1: no line is longer, its CRLF not counted.
 pub const LINE_MAX: usize = 998;
 
-/// How a transaction carries its message.
+/// What carries a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carriage {
     /// DATA: a line that starts with a dot gets one more (RFC 5321 §4.5.2).
     Data,
-    /// BDAT: as it is (RFC 3030).
+    /// BDAT (RFC 3030), or a literal of IMAP: as it is.
     Chunk,
 }
 

@@ -1,9 +1,12 @@
 //! Datagrams: letters with room for an address, kept still while the kernel has them.
 
-use std::{mem, net::SocketAddr, ptr};
+use std::{mem, net::SocketAddr, os::fd::AsRawFd, ptr};
 
 use bytes::Bytes;
+use io_uring::{opcode, types};
 use socket2::SockAddr;
+
+use super::{desk::Desk, kernel::About};
 
 /// Octets that a socket of datagrams may have waiting.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
@@ -11,6 +14,9 @@ pub const RECEIVE_BUFFER: usize = 4 << 20;
 pub const LETTERS: usize = 64;
 /// The longest datagram that is read whole: more than any query, or any answer over UDP.
 const LETTER: usize = 4096;
+
+/// Letters on their way out at once, at most; more are dropped, as a network does.
+const LETTERS_OUT_MAX: usize = 4096;
 
 /// One datagram, coming or going. It must not move while the kernel has it.
 pub struct Letter {
@@ -79,5 +85,37 @@ impl Letter {
         self.header.msg_iov = &raw mut self.part;
         self.header.msg_iovlen = 1;
         &raw mut self.header
+    }
+}
+
+impl Desk {
+    /// Sends a datagram from the socket with this index.
+    pub fn reply(&mut self, socket: usize, to: SocketAddr, octets: impl Into<Bytes>) {
+        let Some(descriptor) = self.sockets.get(socket).map(AsRawFd::as_raw_fd) else { return };
+        let number = match self.letters_free.pop() {
+            Some(number) => number,
+            None if self.letters_out.len() < LETTERS_OUT_MAX => {
+                self.letters_out.push(None);
+                self.letters_out.len() as u32 - 1
+            }
+            None => return,
+        };
+        let letter = self.letters_out[number as usize].get_or_insert_with(|| Letter::new(socket));
+        let header = letter.send_header(to, octets.into());
+        let entry = opcode::SendMsg::new(types::Fd(descriptor), header).build();
+        // SAFETY: the letter is boxed and kept until the send completes.
+        unsafe { self.kernel.push(entry, About::DatagramOut(number)) };
+    }
+
+    pub(super) fn receive_letter(&mut self, number: u32) {
+        let Some(Some(letter)) = self.letters_in.get_mut(number as usize) else { return };
+        let descriptor = types::Fd(self.sockets[letter.socket].as_raw_fd());
+        let entry = opcode::RecvMsg::new(descriptor, letter.receive_header()).build();
+        // SAFETY: the letter is boxed and kept until the receive completes.
+        unsafe { self.kernel.push(entry, About::DatagramIn(number)) };
+    }
+
+    pub(super) fn letter_sent(&mut self, number: u32) {
+        self.letters_free.push(number);
     }
 }

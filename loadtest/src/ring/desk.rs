@@ -1,8 +1,6 @@
 //! The desk: where a service asks for things, and what stands between it and the kernel.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
@@ -18,10 +16,8 @@ use super::{
     connection::{Connection, Phase},
     datagram::{LETTERS, Letter},
     kernel::{About, Kernel},
+    times::{Times, Wake},
 };
-
-/// Letters on their way out at once, at most; more are dropped, as a network does.
-const LETTERS_OUT_MAX: usize = 4096;
 
 pub struct Desk {
     pub(super) kernel: Kernel,
@@ -30,18 +26,17 @@ pub struct Desk {
     pub(super) listeners: Vec<TcpListener>,
     /// Listeners whose accept must be asked for again.
     pub(super) deaf: Vec<usize>,
-    sockets: Vec<UdpSocket>,
+    pub(super) sockets: Vec<UdpSocket>,
     pub(super) letters_in: Vec<Option<Box<Letter>>>,
-    letters_out: Vec<Option<Box<Letter>>>,
-    letters_free: Vec<u32>,
+    pub(super) letters_out: Vec<Option<Box<Letter>>>,
+    pub(super) letters_free: Vec<u32>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     dirty: Vec<u32>,
     pub(super) resumed: Vec<Id>,
     /// Connections that did not open at once.
     pub(super) stillborn: Vec<(Id, io::Error)>,
-    times: BinaryHeap<Reverse<(Instant, u64, Wake)>>,
-    timed: u64,
+    pub(super) times: Times,
 }
 
 #[derive(Default)]
@@ -50,12 +45,6 @@ struct Slot {
     connection: Option<Box<Connection>>,
     /// The address of a connect under way: the kernel reads it.
     remote: Option<Box<SockAddr>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Wake {
-    Connection(Id, u32),
-    Alarm(u32),
 }
 
 impl Desk {
@@ -152,29 +141,11 @@ impl Desk {
 
     /// `woken` follows, unless the connection is closed by then.
     pub fn wake_at(&mut self, at: Instant, id: Id, tag: u32) {
-        self.time(at, Wake::Connection(id, tag));
+        self.times.ask(at, Wake::Connection(id, tag));
     }
 
     pub fn alarm_at(&mut self, at: Instant, tag: u32) {
-        self.time(at, Wake::Alarm(tag));
-    }
-
-    /// Sends a datagram from the socket with this index.
-    pub fn reply(&mut self, socket: usize, to: SocketAddr, octets: impl Into<Bytes>) {
-        let Some(descriptor) = self.sockets.get(socket).map(AsRawFd::as_raw_fd) else { return };
-        let number = match self.letters_free.pop() {
-            Some(number) => number,
-            None if self.letters_out.len() < LETTERS_OUT_MAX => {
-                self.letters_out.push(None);
-                self.letters_out.len() as u32 - 1
-            }
-            None => return,
-        };
-        let letter = self.letters_out[number as usize].get_or_insert_with(|| Letter::new(socket));
-        let header = letter.send_header(to, octets.into());
-        let entry = opcode::SendMsg::new(types::Fd(descriptor), header).build();
-        // SAFETY: the letter is boxed and kept until the send completes.
-        unsafe { self.kernel.push(entry, About::DatagramOut(number)) };
+        self.times.ask(at, Wake::Alarm(tag));
     }
 
     /// Open connections, and those that are being opened or closed.
@@ -207,8 +178,7 @@ impl Desk {
             dirty: Vec::new(),
             resumed: Vec::new(),
             stillborn: Vec::new(),
-            times: BinaryHeap::new(),
-            timed: 0,
+            times: Times::default(),
         }
     }
 
@@ -270,18 +240,6 @@ impl Desk {
         unsafe { self.kernel.push(entry, About::Receive(slot)) };
     }
 
-    pub(super) fn receive_letter(&mut self, number: u32) {
-        let Some(Some(letter)) = self.letters_in.get_mut(number as usize) else { return };
-        let descriptor = types::Fd(self.sockets[letter.socket].as_raw_fd());
-        let entry = opcode::RecvMsg::new(descriptor, letter.receive_header()).build();
-        // SAFETY: the letter is boxed and kept until the receive completes.
-        unsafe { self.kernel.push(entry, About::DatagramIn(number)) };
-    }
-
-    pub(super) fn letter_sent(&mut self, number: u32) {
-        self.letters_free.push(number);
-    }
-
     pub(super) fn connect_done(&mut self, slot: u32) {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.remote = None;
@@ -340,19 +298,6 @@ impl Desk {
         unsafe { self.kernel.push(entry, About::Nothing) };
     }
 
-    /// The next time that has come, if one has.
-    pub(super) fn due(&mut self) -> Option<Wake> {
-        let Reverse((at, _, wake)) = *self.times.peek()?;
-        (at <= self.now).then(|| {
-            self.times.pop();
-            wake
-        })
-    }
-
-    pub(super) fn next_time(&self) -> Option<Instant> {
-        self.times.peek().map(|Reverse((at, ..))| *at)
-    }
-
     /// Shuts everything down, for the end of the run.
     pub(super) fn bury_all(&mut self) {
         (0..self.slots.len() as u32).for_each(|slot| self.bury(slot));
@@ -373,12 +318,6 @@ impl Desk {
         let place = &mut self.slots[slot as usize];
         place.connection = Some(Box::new(Connection::new(socket, phase)));
         Id { slot, generation: place.generation }
-    }
-
-    fn time(&mut self, at: Instant, wake: Wake) {
-        // The count keeps those of one time in the order they were asked for.
-        self.timed += 1;
-        self.times.push(Reverse((at, self.timed, wake)));
     }
 
     fn cancel(&mut self, about: About) {

@@ -11,8 +11,9 @@ use super::{
     Closed, Id, RingError, Service, Sockets, TICK,
     buffers::Buffers,
     connection::Phase,
-    desk::{Desk, Wake},
+    desk::Desk,
     kernel::{About, Completion, Kernel},
+    times::Wake,
 };
 
 /// How long the kernel may take to let go of everything at the end.
@@ -78,14 +79,14 @@ impl<S: Service> Engine<S> {
         let mut next_tick = self.desk.now + TICK;
         while !self.desk.stopped {
             self.desk.flush();
-            let wake = self.desk.next_time().map_or(next_tick, |time| time.min(next_tick));
+            let wake = self.desk.times.next().map_or(next_tick, |time| time.min(next_tick));
             self.desk.kernel.wait(wake, &mut news)?;
             self.desk.now = Instant::now();
             for completion in news.drain(..) {
                 self.complete(completion);
             }
             self.settle();
-            while let Some(wake) = self.desk.due() {
+            while let Some(wake) = self.desk.times.due(self.desk.now) {
                 match wake {
                     Wake::Alarm(tag) => self.service.alarm(&mut self.desk, tag),
                     Wake::Connection(id, tag) if self.desk.open(id).is_some() => {

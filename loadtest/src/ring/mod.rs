@@ -13,6 +13,7 @@ mod engine;
 mod kernel;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::{
     io,

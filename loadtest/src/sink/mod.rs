@@ -19,7 +19,6 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -34,10 +33,11 @@ use self::{
     summary::Totals,
 };
 use crate::{
+    crew::{Crew, CrewError, Until},
     meter::Latencies,
     outcome::{Ended, Line},
     progress::{Goal, Interrupt, Live, Output},
-    ring::{self, RingError, Sockets},
+    ring::{self, Sockets},
     tls::{self, TlsError},
     units,
 };
@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long = "rule", value_name = "RULE", help_heading = "Behaviour")]
     rules: Vec<Rule>,
 
-    /// Equal seeds fall alike for rules with a probability
+    /// Rules with a probability fall alike for equal seeds
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Behaviour")]
     seed: u64,
 
@@ -162,11 +162,7 @@ enum SinkError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Ring(#[from] RingError),
-    #[error("a thread cannot be started: {0}; give a lower number to --cores")]
-    Thread(io::Error),
-    #[error("a thread of the sink panicked; this is a defect of ringload")]
-    Panicked,
+    Crew(#[from] CrewError),
     #[error("signals cannot be caught: {0}; run without a filter of system calls")]
     Signals(io::Error),
     #[error("the result cannot be written: {0}; see to where standard output goes")]
@@ -196,8 +192,7 @@ fn sink(args: &Args) -> Result<bool, SinkError> {
     let (ledger, shared) = (Arc::new(Ledger::default()), Arc::new(Shared::default()));
     let (published, counts) = bounded(PUBLISHED_MAX);
     let greylist = args.greylist.map(|wait| Arc::new(Greylist::new(wait)));
-    let mut threads = Vec::new();
-    for (number, listeners) in sockets.into_iter().enumerate() {
+    let cores = sockets.into_iter().enumerate().map(|(number, listeners)| {
         let mut policy = policy(args, number, ledger.clone());
         policy.greylist = greylist.clone();
         let core = Core {
@@ -210,15 +205,13 @@ fn sink(args: &Args) -> Result<bool, SinkError> {
             connections: Vec::new(),
             outputs: Vec::new(),
         };
-        let sockets = Sockets { listeners, ..Sockets::default() };
-        let thread = thread::Builder::new().name(format!("sink-{number}"));
-        let run = move || ring::run(core, sockets);
-        threads.push(thread.spawn(run).map_err(SinkError::Thread)?);
-    }
+        (core, Sockets { listeners, ..Sockets::default() })
+    });
+    let mut crew = Crew::start("sink", cores, |core| core)?;
     announce(args, &addresses)?;
-    let (mut live, ended) = watch(args, &interrupt, &counts, &threads, &addresses);
+    let (mut live, ended) = watch(args, interrupt, &counts, &mut crew, &addresses)?;
     shared.stop.store(true, Ordering::Relaxed);
-    let (tally, obeyed) = join(threads, args.rules.len())?;
+    let (tally, obeyed) = sum(crew.join()?, args.rules.len());
     let is_complete = ended != Ended::Deadline || args.expect.is_none();
     let (rules, series) = (args.rules.clone(), live.series());
     let sink = summary::outcome(Totals { tally, rules, obeyed, ended, series }, &ledger);
@@ -290,13 +283,13 @@ fn announce(args: &Args, addresses: &[SocketAddr]) -> io::Result<()> {
 }
 
 /// Shows the run until it ends, and says why it did.
-fn watch<T>(
+fn watch(
     args: &Args,
-    interrupt: &Interrupt,
+    interrupt: Interrupt,
     counts: &Receiver<(usize, Tally)>,
-    threads: &[JoinHandle<T>],
+    crew: &mut Crew<Core>,
     addresses: &[SocketAddr],
-) -> (Live, Ended) {
+) -> Result<(Live, Ended), CrewError> {
     let goal = match (args.expect, args.duration) {
         (Some(count), _) => Goal::Count(count),
         (None, Some(time)) => Goal::Time(time),
@@ -304,7 +297,13 @@ fn watch<T>(
     };
     let title = addresses.first().map_or("sink".into(), |address| format!("sink {address}"));
     let (mut live, started) = (Live::new(&args.output, &title, goal), Instant::now());
-    let (mut tallies, mut told) = (vec![Tally::default(); threads.len()], (0, 0));
+    let until = Until {
+        interrupt,
+        count: args.expect,
+        time: args.duration.map(|time| started + time),
+        deadline: started + args.deadline,
+    };
+    let (mut tallies, mut told) = (vec![Tally::default(); args.cores.into()], (0, 0));
     let no_latencies = Latencies::new();
     loop {
         let first = counts.recv_timeout(WATCH_INTERVAL);
@@ -316,29 +315,19 @@ fn watch<T>(
         live.add(done - told.0, errors - told.1, &no_latencies);
         live.tick();
         told = (done, errors);
-        if args.expect.is_some_and(|count| done >= count) {
-            return (live, Ended::Count);
-        } else if args.duration.is_some_and(|time| started.elapsed() >= time) {
-            return (live, Ended::Duration);
-        } else if started.elapsed() >= args.deadline {
-            return (live, Ended::Deadline);
-        } else if interrupt.asked() || threads.iter().any(JoinHandle::is_finished) {
-            // A thread that ended by itself tells why when it is joined.
-            return (live, Ended::Interrupted);
+        if let Some(ended) = until.over(done) {
+            return Ok((live, ended));
         }
+        crew.check()?;
     }
 }
 
 /// The counts of all cores, and how often each rule was obeyed.
-fn join(
-    threads: Vec<JoinHandle<Result<Core, RingError>>>,
-    rules: usize,
-) -> Result<(Tally, Vec<u64>), SinkError> {
+fn sum(cores: Vec<Core>, rules: usize) -> (Tally, Vec<u64>) {
     let (mut tally, mut obeyed) = (Tally::default(), vec![0; rules]);
-    for thread in threads {
-        let core = thread.join().map_err(|_| SinkError::Panicked)??;
+    for core in cores {
         tally.merge(&core.policy.tally);
         obeyed.iter_mut().zip(core.policy.rules.obeyed()).for_each(|(sum, count)| *sum += count);
     }
-    Ok((tally, obeyed))
+    (tally, obeyed)
 }

@@ -8,12 +8,13 @@ use std::{str::FromStr, time::Duration};
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::units;
+use crate::{
+    random::Random,
+    rule::{self, WordError, keep},
+};
 
 /// A mask of rules is one word of the machine.
 pub const RULES_MAX: usize = 64;
-/// A longer delay outlives any client; `stall` is the word for that.
-const DELAY_MAX: Duration = Duration::from_secs(3600);
 /// RFC 5321 §4.5.3.1.5, without the line's end.
 const REPLY_OCTETS_MAX: usize = 510;
 const WORDS: &str =
@@ -82,7 +83,7 @@ pub struct Rule {
 /// The rules by which one recipient, or all of a transaction, can be met, one bit each.
 pub type Mask = u64;
 
-/// The rules of one core, with its dice.
+/// The rules of one core, with its draws.
 #[derive(Debug)]
 pub struct Rules {
     rules: Vec<Rule>,
@@ -90,7 +91,7 @@ pub struct Rules {
     by_step: [Vec<usize>; STEPS.len()],
     /// How often each was obeyed.
     obeyed: Vec<u64>,
-    dice: Dice,
+    random: Random,
 }
 
 impl Rules {
@@ -100,7 +101,7 @@ impl Rules {
         for (index, rule) in rules.iter().enumerate().take(RULES_MAX) {
             by_step[rule.step as usize].push(index);
         }
-        Rules { by_step, obeyed: vec![0; rules.len()], dice: Dice(seed), rules }
+        Rules { by_step, obeyed: vec![0; rules.len()], random: Random::new(seed), rules }
     }
 
     /// The rules that name the domain of this recipient.
@@ -116,7 +117,8 @@ impl Rules {
     pub fn choose(&mut self, step: Step, named: Mask) -> Option<&Rule> {
         let index = self.by_step[step as usize].iter().copied().find(|&index| {
             let rule = &self.rules[index];
-            (rule.domain.is_none() || named >> index & 1 == 1) && self.dice.fall(rule.probability)
+            (rule.domain.is_none() || named >> index & 1 == 1)
+                && self.random.happens(rule.probability)
         })?;
         self.obeyed[index] += 1;
         Some(&self.rules[index])
@@ -169,40 +171,16 @@ impl FromStr for Pattern {
     }
 }
 
-/// A generator after Steele, Lea and Flood (SplitMix64): equal seeds, equal throws.
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn fall(&mut self, probability: f64) -> bool {
-        if probability >= 1.0 {
-            return true;
-        }
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let unit = ((word ^ word >> 31) >> 11) as f64 / (1u64 << 53) as f64;
-        unit < probability
-    }
-}
-
 #[derive(Debug, Error, PartialEq)]
 pub enum RuleError {
     #[error("`{0}` is no word of a rule; use {WORDS}")]
-    Word(String),
+    Unknown(String),
     #[error("`{0}` is no step; use connect, ehlo, starttls, auth, mail, rcpt, data, dot or quit")]
     Step(String),
-    #[error("`{0}` is no probability; use a number above 0 and up to 1")]
-    Probability(String),
-    #[error("`{0}` is no delay; use a time up to 1h as 250ms, 10s or 5m")]
-    Delay(String),
     #[error("`{0}` is no reply; use a code from 200 to 599, a space and printable text, in quotes")]
     Reply(String),
     #[error("`{0}` is no domain; use a name as example.org, or *.example.org for all below it")]
     Domain(String),
-    #[error("`{0}` stands twice; write two rules instead")]
-    Again(String),
     #[error("`{0}` and `{1}` cannot both be done; write two rules, the first that matches holds")]
     TwoActions(String, String),
     #[error("the rule does nothing; add delay=, reply= or a word such as drop, stall or forget")]
@@ -213,6 +191,8 @@ pub enum RuleError {
     OnlyAtDot(String),
     #[error("a quote is not closed; end the reply with \"")]
     Quote,
+    #[error(transparent)]
+    Word(#[from] WordError),
 }
 
 impl FromStr for Rule {
@@ -223,10 +203,10 @@ impl FromStr for Rule {
         let mut action: Option<(String, Action)> = None;
         for word in words(text)? {
             match word.split_once('=') {
-                Some(("domain", value)) => put(&mut domain, value.parse()?, word)?,
-                Some(("p", value)) => put(&mut probability, parse_probability(value)?, word)?,
-                Some(("step", value)) => put(&mut step, parse_step(value)?, word)?,
-                Some(("delay", value)) => put(&mut delay, parse_delay(value)?, word)?,
+                Some(("domain", value)) => keep(&mut domain, value.parse()?, word)?,
+                Some(("p", value)) => keep(&mut probability, rule::probability(value)?, word)?,
+                Some(("step", value)) => keep(&mut step, parse_step(value)?, word)?,
+                Some(("delay", value)) => keep(&mut delay, rule::delay(value)?, word)?,
                 _ => {
                     let parsed = parse_action(word)?;
                     if let Some((first, _)) = action {
@@ -272,26 +252,9 @@ fn words(text: &str) -> Result<Vec<&str>, RuleError> {
     Ok(words.filter(|word| !word.is_empty()).collect())
 }
 
-fn put<T>(place: &mut Option<T>, value: T, word: &str) -> Result<(), RuleError> {
-    match place.replace(value) {
-        Some(_) => Err(RuleError::Again(word.into())),
-        None => Ok(()),
-    }
-}
-
-fn parse_probability(value: &str) -> Result<f64, RuleError> {
-    let probability = value.parse().ok().filter(|&p: &f64| p > 0.0 && p <= 1.0);
-    probability.ok_or_else(|| RuleError::Probability(value.into()))
-}
-
 fn parse_step(value: &str) -> Result<Step, RuleError> {
     let step = STEPS.iter().find(|(name, _)| *name == value).map(|(_, step)| *step);
     step.ok_or_else(|| RuleError::Step(value.into()))
-}
-
-fn parse_delay(value: &str) -> Result<Duration, RuleError> {
-    let delay = units::duration(value).ok().filter(|delay| *delay <= DELAY_MAX);
-    delay.ok_or_else(|| RuleError::Delay(value.into()))
 }
 
 fn parse_action(word: &str) -> Result<Action, RuleError> {
@@ -304,7 +267,7 @@ fn parse_action(word: &str) -> Result<Action, RuleError> {
         "twice" => Ok(Action::Twice),
         _ => match word.strip_prefix("reply=") {
             Some(value) => parse_reply(value),
-            None => Err(RuleError::Word(word.into())),
+            None => Err(RuleError::Unknown(word.into())),
         },
     }
 }
@@ -402,7 +365,7 @@ mod tests {
             ("domain=a step=quit drop", "only rcpt, data and dot have recipients"),
             ("step=rcpt forget", "`forget` is about a counted message"),
             ("drop reset", "`drop` and `reset` cannot both be done"),
-            ("p=0.5 p=0.1 drop", "`p=0.1` stands twice"),
+            ("p=0.5 p=0.1 drop", "`p=0.1` says what another word has said"),
         ] {
             let error = text.parse::<Rule>().expect_err(text).to_string();
             assert!(error.contains(want), "{text}: {error}");
@@ -429,17 +392,5 @@ mod tests {
             assert_eq!(got, want, "{recipient} at {step:?}");
         }
         assert_eq!(rules.obeyed(), [2, 1, 1, 0]);
-    }
-
-    #[test]
-    fn dice_keep_to_their_odds_and_their_seed() {
-        let throws = |seed| {
-            let mut dice = Dice(seed);
-            (0..10_000).map(|_| dice.fall(0.1)).collect::<Vec<_>>()
-        };
-        let hits = throws(7).iter().filter(|&&hit| hit).count();
-        assert!((900..1100).contains(&hits), "{hits}");
-        assert_eq!(throws(7), throws(7));
-        assert_ne!(throws(7), throws(8));
     }
 }

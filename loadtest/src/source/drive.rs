@@ -2,12 +2,10 @@
 
 use std::{
     env,
-    panic::resume_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -23,10 +21,11 @@ use super::{
     work::Work,
 };
 use crate::{
+    crew::{Crew, Until},
     meter::{self, Latencies},
     outcome::{Ended, Source},
     progress::{Goal, Interrupt, Live, Output},
-    ring::{self, Sockets},
+    ring::Sockets,
 };
 
 /// How often the main thread looks at the clock and the user.
@@ -36,8 +35,6 @@ const REPORTS_MAX: usize = 64;
 /// Open loop: the sessions have so long to be there before the first message is due, so that
 /// latencies are those of messages and not of connections.
 const LEAD: Duration = Duration::from_millis(200);
-
-type Core = JoinHandle<Result<(Tally, Figures), SourceError>>;
 
 /// Runs the plan and prints the result.
 pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
@@ -53,38 +50,30 @@ pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let (told, reports) = channel::bounded(REPORTS_MAX);
-    let cores = (0..plan.cores)
-        .map(|core| {
-            let share = Share { core, cores: plan.cores };
-            let schedule = Schedule::new(plan.arrivals, plan.end, share, plan.seed, begun);
-            let work = Work::new(plan.manner.clone(), plan.composer.clone(), schedule);
-            let (route, told, stop) = (plan.route.clone(), told.clone(), stop.clone());
-            let clients = Clients::new(route, share, connecting, work, told, stop);
-            spawn(core, clients)
-        })
-        .collect::<Result<Vec<Core>, _>>();
+    let cores = (0..plan.cores).map(|core| {
+        let share = Share { core, cores: plan.cores };
+        let schedule = Schedule::new(plan.arrivals, plan.end, share, plan.seed, begun);
+        let work = Work::new(plan.manner.clone(), plan.composer.clone(), schedule);
+        let (route, told, stop) = (plan.route.clone(), told.clone(), stop.clone());
+        (Clients::new(route, share, connecting, work, told, stop), Sockets::default())
+    });
+    let mut crew = Crew::start("source", cores, Clients::finish)?;
     // The channel ends when the last core does.
     drop(told);
-    let cores = cores.inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
 
+    let deadline = Instant::now() + plan.deadline;
+    let until = Until { interrupt, count: None, time: None, deadline };
     let live = Live::new(output, &format!("source {}", plan.target), goal);
     let mut watch = Watch { live, latencies: Latencies::new() };
-    let ended = watch.until_the_end(&plan, &reports, &interrupt, &stop);
+    let ended = watch.until_the_end(&plan, &reports, &until, &stop);
     let mut tallies = Vec::new();
-    for core in cores {
-        let (tally, rest) = core.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+    for core in crew.join()? {
+        let (tally, rest) = core?;
         watch.add(&rest);
         tallies.push(tally);
     }
     let result = watch.result(&plan, ended, begun, tallies);
     watch.live.finish(&result, &table::text(&result)).map_err(SourceError::Output)
-}
-
-fn spawn(core: u64, clients: Clients) -> Result<Core, SourceError> {
-    thread::Builder::new()
-        .name(format!("source-{core}"))
-        .spawn(|| ring::run(clients, Sockets::default())?.finish())
-        .map_err(SourceError::Thread)
 }
 
 /// What the main thread does meanwhile.
@@ -99,10 +88,9 @@ impl Watch {
         &mut self,
         plan: &Plan,
         reports: &Receiver<Figures>,
-        interrupt: &Interrupt,
+        until: &Until,
         stop: &AtomicBool,
     ) -> Ended {
-        let deadline = Instant::now() + plan.deadline;
         let mut ended = match plan.end {
             End::Count(_) => Ended::Count,
             End::After(_) => Ended::Duration,
@@ -117,14 +105,10 @@ impl Watch {
             if stop.load(Ordering::Relaxed) {
                 continue;
             }
-            if interrupt.asked() {
-                ended = Ended::Interrupted;
-            } else if Instant::now() >= deadline {
-                ended = Ended::Deadline;
-            } else {
-                continue;
+            if let Some(why) = until.over(0) {
+                ended = why;
+                stop.store(true, Ordering::Relaxed);
             }
-            stop.store(true, Ordering::Relaxed);
         }
     }
 

@@ -28,9 +28,9 @@ use std::{
 
 use self::work::{Pipelining, Security};
 use crate::{
+    crew::CrewError,
     mail::{MailError, size::Sizes},
     progress::Output,
-    ring::RingError,
     target::TargetError,
     tls::TlsError,
     units,
@@ -199,7 +199,7 @@ pub enum SourceError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Ring(#[from] RingError),
+    Crew(#[from] CrewError),
     #[error("--auth needs a password; put it into --password-file or into RINGLOAD_PASSWORD")]
     NoPassword,
     #[error("cannot read the password from {path}: {error}; see whether the file is yours")]
@@ -218,8 +218,6 @@ pub enum SourceError {
     Size { offered: u64, needed: u64 },
     #[error("cannot watch for Ctrl-C: {0}; see whether signals are blocked here")]
     Signals(io::Error),
-    #[error("cannot start a thread: {0}; ask for fewer --cores")]
-    Thread(io::Error),
     #[error("cannot write the result: {0}; see whether the output has room")]
     Output(io::Error),
 }

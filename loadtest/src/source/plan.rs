@@ -2,7 +2,7 @@
 
 use std::{env, fs, sync::Arc, time::Duration};
 
-use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
+use jiff::Timestamp;
 
 use super::{
     Args, SourceError, Spacing,
@@ -11,7 +11,7 @@ use super::{
     work::{Manner, Security},
 };
 use crate::{
-    mail::{Brief, Composer, base64, recipients::Recipients, wire::Carriage},
+    mail::{self, Brief, Composer, base64, recipients::Recipients, wire::Carriage},
     target, tls,
 };
 
@@ -47,7 +47,7 @@ impl Plan {
             return Err(SourceError::FewSessions(args.sessions));
         }
         let now = Timestamp::now();
-        let run = args.run.clone().unwrap_or_else(|| format!("{:x}", now.as_microsecond()));
+        let run = args.run.clone().unwrap_or_else(|| mail::run_name(now));
         let composer = Composer::new(brief(&args, run.clone(), now))?;
         Ok(Plan {
             route: Arc::new(route(&args)?),
@@ -77,7 +77,6 @@ fn brief(args: &Args, run: String, now: Timestamp) -> Brief {
         (None, Some(domains)) => Recipients::zipf(args.recipients, domains as usize, args.zipf),
         (None, None) => Recipients::domain(args.recipients, args.to.clone()),
     };
-    let date = rfc2822::to_string(&now.to_zoned(TimeZone::UTC));
     Brief {
         sizes: args.size.clone(),
         carriage: if args.bdat { Carriage::Chunk } else { Carriage::Data },
@@ -85,7 +84,7 @@ fn brief(args: &Args, run: String, now: Timestamp) -> Brief {
         seed: args.seed,
         sender: args.from.clone(),
         recipients,
-        date: date.expect("the years of the clock have four digits"),
+        date: now,
     }
 }
 

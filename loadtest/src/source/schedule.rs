@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::mail::random::Random;
+use crate::random::Random;
 
 /// A message to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

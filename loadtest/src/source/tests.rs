@@ -6,6 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use super::{
     schedule::{Arrivals, End, Job, Schedule, Share},
     session::Session,
@@ -43,7 +45,7 @@ fn work(case: Case) -> Work {
         seed: 1,
         sender: "s@src.example".into(),
         recipients: Recipients::domain(case.recipients, "dst.example".into()),
-        date: "Mon, 23 Nov 2026 10:00:00 +0000".into(),
+        date: Timestamp::UNIX_EPOCH,
     };
     let manner = Manner {
         pipelining: case.pipelining,

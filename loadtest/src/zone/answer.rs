@@ -86,13 +86,13 @@ impl Responder {
         let mut octets = response.finish();
         match action {
             Action::WrongId => {
-                let wrong = query.head.id ^ (self.rules.dice().word() as u16 | 1);
+                let wrong = query.head.id ^ (self.rules.random().draw() as u16 | 1);
                 octets[..2].copy_from_slice(&wrong.to_be_bytes());
             }
             Action::Garbage => {
                 octets.truncate(HEADER_OCTETS);
-                for _ in 0..=self.rules.dice().word() % NOISE_WORDS_MAX {
-                    octets.extend(self.rules.dice().word().to_be_bytes());
+                for _ in 0..=self.rules.random().draw() % NOISE_WORDS_MAX {
+                    octets.extend(self.rules.random().draw().to_be_bytes());
                 }
             }
             _ => {}

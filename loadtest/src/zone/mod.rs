@@ -18,7 +18,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::{Arc, atomic::Ordering},
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -34,10 +34,11 @@ use self::{
     serve::{Figures, Server},
 };
 use crate::{
+    crew::{Crew, CrewError, Until},
     meter::{self, Latencies, Troubles},
     outcome::{self, Ended, Line},
     progress::{Goal, Interrupt, Live, Output},
-    ring::{self, RingError, Sockets},
+    ring::{self, Sockets},
     units,
 };
 
@@ -113,7 +114,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::duration)]
     deadline: Duration,
 
-    /// The same seed throws the same dice for the rules
+    /// Rules with a probability fall alike for equal seeds
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
@@ -131,16 +132,12 @@ enum ZoneError {
     World(#[from] WorldError),
     #[error("{0} cannot be listened on: {1}; stop what uses it, or give another --listen")]
     Listen(SocketAddr, io::Error),
-    #[error("a thread cannot be started: {0}; ask for fewer --cores")]
-    Thread(io::Error),
     #[error("signals cannot be caught: {0}; check the limits of this process")]
     Signals(io::Error),
     #[error("the output cannot be written: {0}; check where it goes")]
     Output(io::Error),
     #[error(transparent)]
-    Ring(#[from] RingError),
-    #[error("a thread ended by a panic; the message above is a defect of ringload to report")]
-    Panic,
+    Crew(#[from] CrewError),
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -164,36 +161,34 @@ fn serve(args: &Args) -> Result<(), ZoneError> {
         .map_err(|error| ZoneError::Listen(address, error))?;
     announce(args, address).map_err(ZoneError::Output)?;
     let mut live = Live::new(&args.output, &format!("zone {address}"), goal(args));
-    let mut threads = Vec::new();
-    for (core, sockets) in (0..).zip(sockets) {
+    let servers = (0..).zip(sockets).map(|(core, sockets)| {
         let rules = Rules::new(args.rules.clone(), args.seed.wrapping_add(core));
         let asks = Asks::new(PAIRS_MAX / args.cores as usize);
-        let server = Server::new(Responder::new(world.clone(), rules, asks), figures.clone());
-        let thread = thread::Builder::new().name(format!("zone-{core}"));
-        threads.push(thread.spawn(move || ring::run(server, sockets)).map_err(ZoneError::Thread)?);
-    }
+        (Server::new(Responder::new(world.clone(), rules, asks), figures.clone()), sockets)
+    });
+    let mut crew = Crew::start("zone", servers, |server| server)?;
     let started = Instant::now();
-    let ended = watch(args, &interrupt, &figures, &threads, &mut live);
+    let until = Until {
+        interrupt,
+        count: None,
+        time: args.duration.map(|duration| started + duration),
+        deadline: started + args.deadline,
+    };
+    let ended = watch(&until, &figures, &mut crew, &mut live)?;
     figures.ended.store(true, Ordering::Relaxed);
     let mut total = Total::default();
-    for thread in threads {
-        total.add(thread.join().map_err(|_| ZoneError::Panic)??);
-    }
+    crew.join()?.into_iter().for_each(|server| total.add(server));
     let outcome = total.outcome(ended, started.elapsed(), &mut live);
     live.finish(&outcome, &text(&outcome)).map_err(ZoneError::Output)
 }
 
-type Thread = JoinHandle<Result<Server, RingError>>;
-
 /// Shows the run until it is over, and says why it is.
 fn watch(
-    args: &Args,
-    interrupt: &Interrupt,
+    until: &Until,
     figures: &Figures,
-    threads: &[Thread],
+    crew: &mut Crew<Server>,
     live: &mut Live,
-) -> Ended {
-    let started = Instant::now();
+) -> Result<Ended, CrewError> {
     let latencies = Latencies::new();
     let (mut queries, mut faults) = (0, 0);
     loop {
@@ -202,19 +197,11 @@ fn watch(
         live.add(now_queries - queries, now_faults - faults, &latencies);
         live.tick();
         (queries, faults) = (now_queries, now_faults);
-        let elapsed = started.elapsed();
-        if args.duration.is_some_and(|duration| elapsed >= duration) {
-            return Ended::Duration;
+        if let Some(ended) = until.over(queries) {
+            return Ok(ended);
         }
-        if elapsed >= args.deadline {
-            return Ended::Deadline;
-        }
-        // A thread only ends by itself if its ring fails: joining it tells.
-        if interrupt.asked() || threads.iter().any(JoinHandle::is_finished) {
-            return Ended::Interrupted;
-        }
-        let left = args.duration.unwrap_or(args.deadline).min(args.deadline) - elapsed;
-        thread::sleep(left.min(POLL));
+        crew.check()?;
+        thread::sleep(until.left().min(POLL));
     }
 }
 

@@ -8,10 +8,10 @@ use std::{str::FromStr, time::Duration};
 use thiserror::Error;
 
 use super::name::{Kind, Name, NameError, ancestry};
-use crate::units::{self, UnitError};
-
-/// A longer delay outlives any resolver; `silence` is the word for that.
-pub const DELAY_MAX: Duration = Duration::from_secs(3600);
+use crate::{
+    random::Random,
+    rule::{self, WordError, keep},
+};
 
 /// What is done in place of the usual answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,21 +69,15 @@ pub enum RuleError {
         "`{0}` is no word of a rule: use name=, type=, p=, delay=, nxdomain, servfail, refused, \
          truncate, silence, empty, wrong-id or garbage"
     )]
-    Word(String),
-    #[error("`{0}` comes a second time: leave one")]
-    Twice(String),
+    Unknown(String),
     #[error("the rule does nothing: add delay= or an action such as servfail or silence")]
     Idle,
     #[error("`{0}` is no type: use one such as MX, A or TYPE65")]
     Type(String),
-    #[error("`{0}` is no probability: use a number above 0 and up to 1")]
-    Probability(String),
-    #[error("`{0}` is longer than 1h: shorten it, or use silence")]
-    Delay(String),
     #[error("what never answers has no delay: leave delay= or silence out")]
     SilentDelay,
     #[error(transparent)]
-    Unit(#[from] UnitError),
+    Word(#[from] WordError),
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -108,22 +102,19 @@ impl FromStr for Rule {
         let (mut pattern, mut kind, mut probability) = (None, None, None);
         let (mut delay, mut action) = (None, None);
         for word in text.split_whitespace() {
-            let again = match word.split_once('=') {
-                Some(("name", value)) => pattern.replace(Pattern::parse(value)?).is_some(),
+            match word.split_once('=') {
+                Some(("name", value)) => keep(&mut pattern, Pattern::parse(value)?, word)?,
                 Some(("type", value)) => {
                     let read = Kind::parse(value).ok_or_else(|| RuleError::Type(value.into()))?;
-                    kind.replace(read).is_some()
+                    keep(&mut kind, read, word)?;
                 }
-                Some(("p", value)) => probability.replace(parse_probability(value)?).is_some(),
-                Some(("delay", value)) => delay.replace(parse_delay(value)?).is_some(),
+                Some(("p", value)) => keep(&mut probability, rule::probability(value)?, word)?,
+                Some(("delay", value)) => keep(&mut delay, rule::delay(value)?, word)?,
                 _ => {
                     let known = ACTIONS.iter().find(|(name, _)| *name == word);
-                    let (_, read) = known.ok_or_else(|| RuleError::Word(word.into()))?;
-                    action.replace(*read).is_some()
+                    let (_, read) = known.ok_or_else(|| RuleError::Unknown(word.into()))?;
+                    keep(&mut action, *read, word)?;
                 }
-            };
-            if again {
-                return Err(RuleError::Twice(word.into()));
             }
         }
         match (action, delay) {
@@ -142,16 +133,6 @@ impl FromStr for Rule {
     }
 }
 
-fn parse_probability(text: &str) -> Result<f64, RuleError> {
-    let number = text.parse().ok().filter(|number| *number > 0.0 && *number <= 1.0);
-    number.ok_or_else(|| RuleError::Probability(text.into()))
-}
-
-fn parse_delay(text: &str) -> Result<Duration, RuleError> {
-    let delay = units::duration(text)?;
-    if delay <= DELAY_MAX { Ok(delay) } else { Err(RuleError::Delay(text.into())) }
-}
-
 impl Pattern {
     fn parse(text: &str) -> Result<Pattern, RuleError> {
         Ok(match text.strip_prefix("*.") {
@@ -162,27 +143,27 @@ impl Pattern {
     }
 }
 
-/// The rules of one core, with its dice and its counts.
+/// The rules of one core, with its draws and its counts.
 pub struct Rules {
     rules: Vec<Rule>,
     /// How often each was obeyed.
     obeyed: Vec<u64>,
-    dice: Dice,
+    random: Random,
 }
 
 impl Rules {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Rules {
-        Rules { obeyed: vec![0; rules.len()], dice: Dice::new(seed), rules }
+        Rules { obeyed: vec![0; rules.len()], random: Random::new(seed), rules }
     }
 
     /// What to do with this query, and how much later.
     pub fn choose(&mut self, name: &Name, kind: Kind) -> (Action, Duration) {
-        let dice = &mut self.dice;
+        let random = &mut self.random;
         let chosen = self
             .rules
             .iter()
             .zip(&mut self.obeyed)
-            .find(|(rule, _)| rule.matches(name, kind) && dice.fall(rule.probability));
+            .find(|(rule, _)| rule.matches(name, kind) && random.happens(rule.probability));
         let Some((rule, obeyed)) = chosen else { return (Action::Usual, Duration::ZERO) };
         *obeyed += 1;
         (rule.action, rule.delay)
@@ -193,29 +174,8 @@ impl Rules {
         self.rules.iter().map(|rule| rule.text.as_str()).zip(self.obeyed.iter().copied())
     }
 
-    pub fn dice(&mut self) -> &mut Dice {
-        &mut self.dice
-    }
-}
-
-/// SplitMix64: the same seed and the same queries meet the same fate.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed)
-    }
-
-    pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ word >> 31
-    }
-
-    fn fall(&mut self, probability: f64) -> bool {
-        probability >= 1.0 || (self.word() >> 11) as f64 / ((1u64 << 53) as f64) < probability
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
     }
 }
 
@@ -263,16 +223,16 @@ mod tests {
         for (text, error) in [
             ("", RuleError::Idle),
             ("name=d1.test", RuleError::Idle),
-            ("name=d1.test explode", RuleError::Word("explode".into())),
-            ("domain=d1.test servfail", RuleError::Word("domain=d1.test".into())),
-            ("servfail refused", RuleError::Twice("refused".into())),
-            ("p=0.1 p=0.2 empty", RuleError::Twice("p=0.2".into())),
+            ("name=d1.test explode", RuleError::Unknown("explode".into())),
+            ("domain=d1.test servfail", RuleError::Unknown("domain=d1.test".into())),
+            ("servfail refused", WordError::Again("refused".into()).into()),
+            ("p=0.1 p=0.2 empty", WordError::Again("p=0.2".into()).into()),
             ("type=HUH empty", RuleError::Type("HUH".into())),
-            ("p=0 empty", RuleError::Probability("0".into())),
-            ("p=1.5 empty", RuleError::Probability("1.5".into())),
-            ("p=NaN empty", RuleError::Probability("NaN".into())),
-            ("delay=2h", RuleError::Delay("2h".into())),
-            ("delay=soon", RuleError::Unit(UnitError::Duration("soon".into()))),
+            ("p=0 empty", WordError::Probability("0".into()).into()),
+            ("p=1.5 empty", WordError::Probability("1.5".into()).into()),
+            ("p=NaN empty", WordError::Probability("NaN".into()).into()),
+            ("delay=2h", WordError::Delay("2h".into()).into()),
+            ("delay=soon", WordError::Delay("soon".into()).into()),
             ("delay=1s silence", RuleError::SilentDelay),
             ("name=a..b empty", RuleError::Name(NameError::EmptyLabel("a..b".into()))),
         ] {

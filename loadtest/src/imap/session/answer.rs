@@ -97,8 +97,8 @@ impl Session {
                 out.push(Action::Ready);
             }
             State::Waiting(Errand { literal, .. }) if literal.is_some() => {
-                if let Some(message) = literal.take() {
-                    self.hand_over(message, now, out);
+                if let Some(number) = literal.take() {
+                    self.hand_over(number, now, out);
                 }
             }
             _ => self.fail("a + that was not awaited", out),

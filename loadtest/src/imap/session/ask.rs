@@ -2,16 +2,21 @@
 
 use std::time::Instant;
 
+use bytes::{Bytes, BytesMut};
+
 use super::{Action, Offered, Role, Session, State};
-use crate::imap::{command, mailbox::Mailbox, message::Message, work::Kind};
+use crate::imap::{command, mailbox::Mailbox, work::Kind};
+
+/// Most heads fit.
+const HEAD_ROOM: usize = 128;
 
 /// A command on its way.
 #[derive(Debug)]
 pub(super) struct Errand {
     pub tag: u32,
     pub what: What,
-    /// Sent when the server asks for it.
-    pub literal: Option<Message>,
+    /// The number of the message that is sent when the server asks for it.
+    pub literal: Option<u64>,
     /// FETCH replies so far.
     pub fetched: u32,
     /// How many messages there were when it was given.
@@ -72,23 +77,25 @@ impl Session {
 
     pub(super) fn append(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.message_number = self.message_number.wrapping_add(1);
-        let message = self.options.messages.message(self.message_number, &mut self.random);
-        let size = message.size();
+        let size = self.options.composer.message(self.message_number).size();
         // RFC 7888 §4 and §5.
         let at_once = self.offered.literal_plus
             || self.offered.literal_minus && size <= command::LITERAL_MINUS_MAX;
         let words = command::append(&self.options.mailbox, size, at_once);
         self.send(What::Append, &words, now, out);
         if at_once {
-            self.hand_over(message, now, out);
+            self.hand_over(self.message_number, now, out);
         } else if let State::Waiting(errand) = &mut self.state {
-            errand.literal = Some(message);
+            errand.literal = Some(self.message_number);
         }
     }
 
-    pub(super) fn hand_over(&mut self, message: Message, now: Instant, out: &mut Vec<Action>) {
-        out.push(Action::Send(message.prefix));
-        out.push(Action::Send(message.rest));
+    pub(super) fn hand_over(&mut self, number: u64, now: Instant, out: &mut Vec<Action>) {
+        let mut head = BytesMut::with_capacity(HEAD_ROOM);
+        let rest = self.options.composer.message(number).write_head(&mut head);
+        out.push(Action::Send(head.freeze()));
+        out.push(Action::Send(rest));
+        out.push(Action::Send(Bytes::from_static(b"\r\n")));
         // An `idle` counts from the last octet of the message, whatever came before.
         if let (Some(_), Some(measured)) = (self.notice, &mut self.measured) {
             measured.since = now;

@@ -12,10 +12,8 @@ use std::{
 use bytes::Bytes;
 
 use self::ask::{Errand, What};
-use super::{
-    account::Account, command, mailbox::Mailbox, message::Messages, random::Random, reply::Replies,
-    work::Kind,
-};
+use super::{account::Account, command, mailbox::Mailbox, reply::Replies, work::Kind};
+use crate::{mail::Composer, random::Random};
 
 mod answer;
 mod ask;
@@ -33,7 +31,7 @@ pub struct Options {
     pub selects: bool,
     /// Whether the work needs UIDs.
     pub addresses: bool,
-    pub messages: Messages,
+    pub composer: Composer,
     /// The day `search` looks back to, as in `1-Feb-2026`.
     pub since: String,
     /// Whether commands come at a fixed rate: then a login counts from when it was due, else from
@@ -321,7 +319,12 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::{imap::brief, mail::size::Sizes};
+
+    const SIZE: u64 = 400;
 
     fn options() -> Options {
         Options {
@@ -329,7 +332,8 @@ mod tests {
             mailbox: "INBOX".into(),
             selects: false,
             addresses: false,
-            messages: Messages::fixed(400, "Mon, 23 Nov 2026 12:00:00 +0000", 1).unwrap(),
+            composer: Composer::new(brief(Sizes::List(vec![(SIZE, 1.0)]), Timestamp::UNIX_EPOCH))
+                .unwrap(),
             since: "22-Nov-2026".into(),
             paced: false,
             answer_timeout: Duration::from_secs(60),
@@ -339,17 +343,27 @@ mod tests {
     /// What the session does, as a transcript has it.
     fn shown(actions: &mut Vec<Action>) -> String {
         let mut text = String::new();
-        for action in actions.drain(..) {
+        let mut actions = actions.drain(..);
+        while let Some(action) = actions.next() {
             match action {
-                Action::Send(octets) if octets.starts_with(b"Message-ID") => {
+                Action::Send(head) if head.starts_with(b"Message-ID") => {
+                    let pieces = actions.by_ref().take(2).map(|action| match action {
+                        Action::Send(octets) => octets,
+                        other => panic!("{other:?} within a message"),
+                    });
+                    let message = [head].into_iter().chain(pieces).flatten().collect::<Vec<_>>();
+                    assert_eq!(message.len() as u64, SIZE + 2);
+                    assert!(
+                        message.ends_with(b"\r\n\r\n"),
+                        "the literal, and the end of the command"
+                    );
                     text.push_str("C: (message)\n");
                 }
-                Action::Send(octets) if !octets.starts_with(b"Date:") => {
+                Action::Send(octets) => {
                     let line = String::from_utf8_lossy(&octets);
                     let line = line.replace(command::HEADERS, "(headers)");
                     text.push_str(&format!("C: {}\n", line.trim_end()));
                 }
-                Action::Send(_) => {}
                 other => text.push_str(&format!("= {other:?}\n")),
             }
         }

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::zone::{data::Plan, file, response::STREAM_OCTETS_MAX, rule::Dice};
+use crate::{
+    random::Random,
+    zone::{data::Plan, file, response::STREAM_OCTETS_MAX},
+};
 
 const FILE: &str = r#"
 alias.test         CNAME d1.test
@@ -390,10 +393,10 @@ fn nothing_a_stranger_sends_ends_the_server() {
     const ROUNDS: usize = 100_000;
     let rules = ["p=0.1 wrong-id", "p=0.1 garbage", "p=0.1 truncate", "p=0.1 nxdomain"];
     let mut responder = responder(plan(), FILE, &rules);
-    let mut dice = Dice::new(SEED);
+    let mut random = Random::new(SEED);
     let names = ["d1.test", "round.test", "x.wild.test", "deep.test", "dst.example", "."];
     for round in 0..ROUNDS {
-        let mut below = |bound: usize| (dice.word() % bound as u64) as usize;
+        let mut below = |bound: usize| random.below(bound);
         let mut octets = if round % 4 == 0 {
             (0..below(80)).map(|_| below(256) as u8).collect()
         } else {

@@ -27,7 +27,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to and without `bound`, which is at least 1.
+    /// From 0 up to and without `bound`; 0 when there is nothing to choose from.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.draw()) * bound as u128) >> 64) as usize
     }
@@ -35,6 +35,11 @@ impl Random {
     /// From 0 up to and without 1.
     pub fn unit(&mut self) -> f64 {
         (self.draw() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Whether something of this probability happens; what is certain takes no draw.
+    pub fn happens(&mut self, probability: f64) -> bool {
+        probability >= 1.0 || self.unit() < probability
     }
 }
 
@@ -98,6 +103,29 @@ mod tests {
             hits[alias.pick(&mut random)] += 1;
         }
         hits.into_iter().map(|hits| hits as f64 / DRAWS as f64).collect()
+    }
+
+    #[test]
+    fn every_choice_is_met_and_none_beyond() {
+        let mut random = Random::new(7);
+        let mut met = [0; 5];
+        for _ in 0..1000 {
+            met[random.below(5)] += 1;
+        }
+        assert!(met.iter().all(|count| *count > 100), "{met:?}");
+        assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn what_happens_keeps_to_its_odds_and_its_seed() {
+        let draws = |seed| {
+            let mut random = Random::new(seed);
+            (0..10_000).map(|_| random.happens(0.1)).collect::<Vec<_>>()
+        };
+        let hits = draws(7).iter().filter(|&&hit| hit).count();
+        assert!((900..1100).contains(&hits), "{hits}");
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
     }
 
     #[test]

@@ -2,9 +2,7 @@
 //! up what they tell.
 
 use std::{
-    io,
     sync::{Arc, atomic::Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -18,9 +16,10 @@ use super::{
     worker::Worker,
 };
 use crate::{
+    crew::{Crew, CrewError, Until},
     outcome::{self, Ended},
     progress::{Goal, Interrupt, Live, Output},
-    ring::{self, RingError, Sockets},
+    ring::Sockets,
 };
 
 /// How long to wait for news before the live line is drawn again.
@@ -30,13 +29,9 @@ const NEWS_MAX: usize = 4;
 
 /// Why there is no result.
 #[derive(Debug, Error)]
-pub enum CrewError {
-    #[error("a thread cannot be started: {0}; ask for fewer by --cores")]
-    Thread(io::Error),
+pub enum DriveError {
     #[error(transparent)]
-    Ring(#[from] RingError),
-    #[error("a thread panicked: this is a defect of ringload")]
-    Panicked,
+    Crew(#[from] CrewError),
     #[error("no session got ready: {0}; look at the server's log")]
     Unready(String),
     #[error(transparent)]
@@ -62,12 +57,13 @@ pub struct Report {
     pub live: Live,
 }
 
-struct Crew {
+struct Drive {
     run: Arc<Run>,
-    watch: Watch,
-    until: Instant,
+    output: Output,
+    server: Option<u32>,
+    until: Until,
     receiver: Receiver<News>,
-    threads: Vec<thread::JoinHandle<Result<News, RingError>>>,
+    crew: Crew<News>,
     tally: Tally,
     settled: usize,
     ready: usize,
@@ -75,39 +71,36 @@ struct Crew {
 }
 
 /// Runs it all: fills the mailboxes, then measures.
-pub fn run(run: Arc<Run>, watch: Watch, title: &str) -> Result<Report, CrewError> {
-    let until = Instant::now() + watch.deadline;
+pub fn run(run: Arc<Run>, watch: Watch, title: &str) -> Result<Report, DriveError> {
+    let deadline = Instant::now() + watch.deadline;
+    let until = Until { interrupt: watch.interrupt, count: run.commands, time: None, deadline };
     let (sender, receiver) = bounded(NEWS_MAX * run.cores);
-    let mut crew = Crew {
+    let workers = (0..run.cores)
+        .map(|number| (Worker::new(Arc::clone(&run), number, sender.clone()), Sockets::default()));
+    let crew = Crew::start("imap", workers, Worker::rest)?;
+    drop(sender);
+    let mut drive = Drive {
         run,
-        watch,
+        output: watch.output,
+        server: watch.server,
         until,
         receiver,
-        threads: Vec::new(),
+        crew,
         tally: Tally::default(),
         settled: 0,
         ready: 0,
         last: None,
     };
-    for number in 0..crew.run.cores {
-        let (run, sender) = (Arc::clone(&crew.run), sender.clone());
-        let body = move || {
-            ring::run(Worker::new(run, number, sender), Sockets::default()).map(Worker::rest)
-        };
-        let named = thread::Builder::new().name(format!("imap-{number}"));
-        crew.threads.push(named.spawn(body).map_err(CrewError::Thread)?);
-    }
-    drop(sender);
-    let report = crew.prepare(title).and_then(|ended| crew.measure(title, ended));
-    crew.run.stop.store(true, Ordering::Relaxed);
+    let report = drive.prepare(title).and_then(|ended| drive.measure(title, ended));
+    drive.run.stop.store(true, Ordering::Relaxed);
     report
 }
 
-impl Crew {
+impl Drive {
     /// Until all sessions are ready, or have failed once; tells why the run is over already, if
     /// it is.
-    fn prepare(&mut self, title: &str) -> Result<Option<Ended>, CrewError> {
-        let output = Output { json: false, ..self.watch.output.clone() };
+    fn prepare(&mut self, title: &str) -> Result<Option<Ended>, DriveError> {
+        let output = Output { json: false, ..self.output.clone() };
         let all = u64::from(self.run.fill) * self.run.accounts.len() as u64;
         let goal = if all > 0 { Goal::Count(all) } else { Goal::Open };
         let mut live = Live::new(&output, &format!("{title}: getting ready"), goal);
@@ -115,30 +108,33 @@ impl Crew {
             let filled = self.news()?.map_or(0, |news| news.filled);
             live.add(filled, 0, &Default::default());
             live.tick();
-            if let Some(ended) = self.over() {
+            if let Some(ended) = self.until.over(0) {
                 return Ok(Some(ended));
             }
         }
         if self.ready == 0 {
             let why = self.tally.troubles.outcome();
-            return Err(CrewError::Unready(
+            return Err(DriveError::Unready(
                 why.into_iter().next().map_or_else(String::new, |trouble| trouble.text),
             ));
         }
         Ok(None)
     }
 
-    fn measure(&mut self, title: &str, ended: Option<Ended>) -> Result<Report, CrewError> {
+    fn measure(&mut self, title: &str, ended: Option<Ended>) -> Result<Report, DriveError> {
         let goal = match (self.run.commands, self.run.duration) {
             (Some(commands), _) => Goal::Count(commands),
             (None, Some(duration)) => Goal::Time(duration),
             (None, None) => Goal::Open,
         };
-        let spent = self.watch.server.map(tree_seconds).transpose()?;
-        let mut live = Live::new(&self.watch.output, title, goal);
+        let spent = self.server.map(tree_seconds).transpose()?;
+        let mut live = Live::new(&self.output, title, goal);
         let began = *self.run.began.get_or_init(Instant::now);
+        self.until.time = self.run.duration.map(|duration| began + duration);
         let ended = loop {
-            if let Some(ended) = ended.or_else(|| self.over()).or_else(|| self.done(began)) {
+            if let Some(ended) =
+                ended.or_else(|| self.until.over(self.tally.answered() + self.tally.errors()))
+            {
                 break ended;
             }
             if let Some(news) = self.news()? {
@@ -150,10 +146,14 @@ impl Crew {
             }
             live.tick();
         };
-        let spent_after = self.watch.server.map(tree_seconds).transpose()?;
+        let spent_after = self.server.map(tree_seconds).transpose()?;
         let end = Instant::now();
         self.run.stop.store(true, Ordering::Relaxed);
-        while let Some(rest) = self.join()? {
+        let rests = self.crew.join()?;
+        // What waits in the channel was told before.
+        let untaken: Vec<News> = self.receiver.try_iter().collect();
+        for rest in untaken.iter().chain(&rests) {
+            self.take(rest);
             live.add(rest.tally.answered(), rest.tally.troubles.total(), &rest.tally.latencies());
         }
         let end = match (ended, self.run.duration, self.last) {
@@ -171,31 +171,9 @@ impl Crew {
         })
     }
 
-    /// Whether the user or the deadline ends the run.
-    fn over(&self) -> Option<Ended> {
-        match () {
-            () if self.watch.interrupt.asked() => Some(Ended::Interrupted),
-            () if Instant::now() >= self.until => Some(Ended::Deadline),
-            () => None,
-        }
-    }
-
-    /// Whether all that was asked for is done.
-    fn done(&self, began: Instant) -> Option<Ended> {
-        let ended = self.tally.answered() + self.tally.errors();
-        match (self.run.commands, self.run.duration) {
-            (Some(commands), _) if ended >= commands => Some(Ended::Count),
-            (_, Some(duration)) if began.elapsed() >= duration => Some(Ended::Duration),
-            _ => None,
-        }
-    }
-
     /// What one thread tells, waited for a moment.
     fn news(&mut self) -> Result<Option<News>, CrewError> {
-        if let Some(place) = self.threads.iter().position(|thread| thread.is_finished()) {
-            // It was not told to end: it has a reason.
-            self.threads.swap_remove(place).join().map_err(|_| CrewError::Panicked)??;
-        }
+        self.crew.check()?;
         match self.receiver.recv_timeout(NEWS_WAIT) {
             Ok(news) => {
                 self.take(&news);
@@ -204,19 +182,6 @@ impl Crew {
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(CrewError::Panicked),
         }
-    }
-
-    /// The last news of the next thread that has been told to stop, and what waits in the channel
-    /// before it.
-    fn join(&mut self) -> Result<Option<News>, CrewError> {
-        if let Ok(news) = self.receiver.try_recv() {
-            self.take(&news);
-            return Ok(Some(news));
-        }
-        let Some(thread) = self.threads.pop() else { return Ok(None) };
-        let news = thread.join().map_err(|_| CrewError::Panicked)??;
-        self.take(&news);
-        Ok(Some(news))
     }
 
     fn take(&mut self, news: &News) {
