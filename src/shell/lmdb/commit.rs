@@ -134,7 +134,7 @@ impl Writer {
     /// One transaction, one sync, one post to each core.
     fn commit(&mut self) {
         let mut batch = mem::take(&mut self.batch);
-        self.gather.committed(batch.awaited);
+        let began = Instant::now();
         if self.failure.sentence().is_some() {
             self.answer(&mut batch.jobs, Err(StoreError::Failed));
         } else if !self.owed.is_empty() || !self.room.takes(batch.cost()) {
@@ -152,6 +152,7 @@ impl Writer {
                 Err(Trouble::Fatal(sentence)) => self.fail(&mut batch.jobs, sentence),
             }
         }
+        self.gather.committed(batch.awaited, began.elapsed());
         batch.jobs.clear();
         self.batch.jobs = batch.jobs;
     }
