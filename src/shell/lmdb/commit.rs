@@ -153,7 +153,6 @@ impl Writer {
             }
         }
         self.gather.committed(batch.awaited, began.elapsed());
-        batch.jobs.clear();
         self.batch.jobs = batch.jobs;
     }
 
@@ -213,17 +212,14 @@ impl Writer {
     }
 
     fn answer(&mut self, jobs: &mut Vec<Job>, result: Result<(), StoreError>) {
-        for job in jobs.iter() {
-            let answer = Input::Stored { ticket: job.ticket, result };
-            self.answers[usize::from(job.core)].push(answer);
+        for Job { core, ticket, change, .. } in jobs.drain(..) {
+            self.answers[usize::from(core)].push(Input::Stored { ticket, result, change });
         }
         for (core, answers) in (0..).zip(&mut self.answers) {
             if !answers.is_empty() {
                 self.mesh.post(core, answers.drain(..));
             }
         }
-        // The last holders of delivered bodies, perhaps: let go when all have their answers.
-        jobs.clear();
     }
 
     /// Measures the room, and tells the cores where it differs.
