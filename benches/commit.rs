@@ -67,7 +67,7 @@ impl Core {
         }
         while open > 0 {
             match self.mesh.take(0) {
-                Some(Input::Stored { ticket, result }) => {
+                Some(Input::Stored { ticket, result, .. }) => {
                     result.expect("it is stored");
                     open -= usize::from(ticket == AWAITED);
                 }

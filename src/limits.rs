@@ -157,6 +157,10 @@ pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a commit may wait for company when the last one had company.
 pub const COMMIT_GATHER: Duration = Duration::from_millis(2);
 
+/// No commit waits longer for company than so many of the last commits took, the time in which its
+/// oldest message waited for the one before included.
+pub const GATHER_COMMITS: u32 = 2;
+
 /// Messages in one commit that show that more than one client is sending.
 pub const GATHER_COMPANY: usize = 2;
 

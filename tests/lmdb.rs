@@ -103,7 +103,7 @@ impl Rig {
         changes.into_iter().for_each(|change| self.hand(change));
         let mut answers: BTreeMap<u64, _> = BTreeMap::new();
         while answers.len() < count {
-            if let Input::Stored { ticket, result } = self.next() {
+            if let Input::Stored { ticket, result, .. } = self.next() {
                 assert!(ticket.0 >= first && answers.insert(ticket.0, result).is_none());
             }
         }

@@ -38,7 +38,7 @@ pub enum Event {
         recipients: u32,
     },
     /// One recipient of one attempt.
-    Attempt(Box<Attempt>),
+    Attempt(Attempt),
     /// A report was accepted for delivery to the sender.
     Reported { id: QueueId, report: QueueId, kind: ReportKind },
     /// The message has left the queue.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     mail::Parcel,
-    store::{Loaded, StoreError},
+    store::{Change, Loaded, StoreError},
 };
 
 /// A connection, inbound or outbound; the shell hands them out and never uses one twice.
@@ -38,8 +38,9 @@ pub enum Input {
     Closed { connection: ConnectionId, trouble: Trouble },
     /// The answer to `Output::Query`.
     Answer { ticket: Ticket, result: Result<Bytes, Trouble> },
-    /// The answer to `Output::Store`: it is on stable storage, or nothing of it is.
-    Stored { ticket: Ticket, result: Result<(), StoreError> },
+    /// The answer to `Output::Store`: it is on stable storage, or nothing of it is. The change
+    /// comes back so that its memory is freed by the thread that took it, which costs less.
+    Stored { ticket: Ticket, result: Result<(), StoreError>, change: Change },
     /// The answer to `Output::Load`.
     Loaded { ticket: Ticket, loaded: Loaded },
     /// Another core found that this parcel's destination is ours.

@@ -196,7 +196,7 @@ impl Relay {
                     self.dns_answered(turn, key, result);
                 }
             }
-            Input::Stored { ticket, result } => {
+            Input::Stored { ticket, result, change: _ } => {
                 if let Some(Asker::Store(errand)) = self.ledger.answered(ticket, turn.out) {
                     self.stored(turn, errand, result);
                 }

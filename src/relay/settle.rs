@@ -144,7 +144,7 @@ impl Relay {
         };
         let waiting = delay.saturating_sub(before + *setup + *transmission);
         for (recipient, decision) in queued.parcel.recipients.iter().zip(decisions) {
-            turn.out.push(Output::Note(Box::new(Event::Attempt(Box::new(Attempt {
+            turn.out.push(Output::Note(Box::new(Event::Attempt(Attempt {
                 id: queued.parcel.message.id,
                 to: recipient.address.clone(),
                 relay: host.clone(),
@@ -152,7 +152,7 @@ impl Relay {
                 delays: [before, waiting, *setup, *transmission],
                 verdict: decision.verdict.clone(),
                 status: decision.status,
-            })))));
+            }))));
         }
     }
 
@@ -237,6 +237,8 @@ impl Relay {
         start: &[Bytes],
     ) -> Option<(ReportKind, Box<Accept>)> {
         let parcel = &attempted.queued.parcel;
+        // Most attempts deliver, and nobody is to be told.
+        decisions.iter().find(|decision| decision.action.is_some())?;
         let sender = parcel.message.envelope.reverse_path.clone()?;
         let remote = attempted.host.as_ref().map(remote_name);
         let remote = remote.as_deref();

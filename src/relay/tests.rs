@@ -98,7 +98,7 @@ impl Bench {
     fn stored(&mut self, result: impl Fn(&Change) -> Result<(), StoreError>) {
         for (ticket, change) in std::mem::take(&mut self.stores) {
             let result = result(&change);
-            self.give(Input::Stored { ticket, result });
+            self.give(Input::Stored { ticket, result, change });
         }
     }
 
@@ -255,11 +255,11 @@ fn parts_of_a_message_given_up_do_not_touch_the_next() {
     bench.client(&format!("{}.\r\n", line.repeat(460)));
     let mut parts = std::mem::take(&mut bench.stores).into_iter();
     assert!(parts.len() >= 2);
-    let (ticket, _) = parts.next().unwrap();
-    bench.give(Input::Stored { ticket, result: Err(StoreError::Full) });
+    let (ticket, change) = parts.next().unwrap();
+    bench.give(Input::Stored { ticket, result: Err(StoreError::Full), change });
     bench.mail("c@d.example", 3000);
-    for (ticket, _) in parts {
-        bench.give(Input::Stored { ticket, result: Ok(()) });
+    for (ticket, change) in parts {
+        bench.give(Input::Stored { ticket, result: Ok(()), change });
     }
     bench.stored(|_| Ok(()));
     let last = bench.said.lines().last().unwrap();

@@ -71,7 +71,7 @@ impl Campaign {
         let setting = Setting {
             folder: args.folder.clone(),
             peers: absolute(&args.peers_dir)?,
-            ringmail: absolute(&args.ringmail.clone().unwrap_or_else(beside))?,
+            ringmail_binary: absolute(&args.ringmail_binary.clone().unwrap_or_else(beside))?,
             ringload,
             sessions: args.sessions,
             size: args.size.clone(),

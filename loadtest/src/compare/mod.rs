@@ -119,8 +119,8 @@ pub struct Args {
     peers_dir: PathBuf,
 
     /// The Ringmail that is measured [default: the one beside this program]
-    #[arg(long, value_name = "PATH")]
-    ringmail: Option<PathBuf>,
+    #[arg(long = "ringmail", value_name = "PATH")]
+    ringmail_binary: Option<PathBuf>,
 
     #[command(flatten)]
     output: Output,

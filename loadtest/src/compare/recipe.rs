@@ -129,7 +129,7 @@ pub struct Site {
     /// Where unpacked peers are.
     pub peers: PathBuf,
     /// The Ringmail that is measured.
-    pub ringmail: PathBuf,
+    pub ringmail_binary: PathBuf,
     pub port: u16,
     pub sink_host: String,
     pub sink_port: u16,
@@ -231,7 +231,7 @@ impl Site {
             ("certificate", path(&self.certificate())),
             ("key", path(&self.key())),
             ("peers", path(&self.peers)),
-            ("ringmail_binary", path(&self.ringmail)),
+            ("ringmail_binary", path(&self.ringmail_binary)),
             ("port", self.port.to_string()),
             ("sink_host", self.sink_host.clone()),
             ("sink_port", self.sink_port.to_string()),
@@ -279,7 +279,7 @@ mod tests {
         Site {
             folder: "/round".into(),
             peers: "/peers".into(),
-            ringmail: "/bin/ringmail".into(),
+            ringmail_binary: "/bin/ringmail".into(),
             port: 25,
             sink_host: "127.0.0.1".into(),
             sink_port: 26,

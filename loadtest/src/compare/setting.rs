@@ -27,7 +27,7 @@ pub struct Setting {
     /// On the disk that is measured.
     pub folder: PathBuf,
     pub peers: PathBuf,
-    pub ringmail: PathBuf,
+    pub ringmail_binary: PathBuf,
     /// This program.
     pub ringload: PathBuf,
     pub sessions: u64,
@@ -64,7 +64,7 @@ impl Setting {
         Ok(Site {
             folder: folder.to_owned(),
             peers: self.peers.clone(),
-            ringmail: self.ringmail.clone(),
+            ringmail_binary: self.ringmail_binary.clone(),
             port: server::free_port().map_err(|e| RoundError::io("find a free port", e))?,
             sink_host: "127.0.0.1".to_owned(),
             sink_port,

@@ -134,7 +134,7 @@ impl Writer {
     /// One transaction, one sync, one post to each core.
     fn commit(&mut self) {
         let mut batch = mem::take(&mut self.batch);
-        self.gather.committed(batch.awaited);
+        let began = Instant::now();
         if self.failure.sentence().is_some() {
             self.answer(&mut batch.jobs, Err(StoreError::Failed));
         } else if !self.owed.is_empty() || !self.room.takes(batch.cost()) {
@@ -152,7 +152,7 @@ impl Writer {
                 Err(Trouble::Fatal(sentence)) => self.fail(&mut batch.jobs, sentence),
             }
         }
-        batch.jobs.clear();
+        self.gather.committed(batch.awaited, began.elapsed());
         self.batch.jobs = batch.jobs;
     }
 
@@ -212,17 +212,14 @@ impl Writer {
     }
 
     fn answer(&mut self, jobs: &mut Vec<Job>, result: Result<(), StoreError>) {
-        for job in jobs.iter() {
-            let answer = Input::Stored { ticket: job.ticket, result };
-            self.answers[usize::from(job.core)].push(answer);
+        for Job { core, ticket, change, .. } in jobs.drain(..) {
+            self.answers[usize::from(core)].push(Input::Stored { ticket, result, change });
         }
         for (core, answers) in (0..).zip(&mut self.answers) {
             if !answers.is_empty() {
                 self.mesh.post(core, answers.drain(..));
             }
         }
-        // The last holders of delivered bodies, perhaps: let go when all have their answers.
-        jobs.clear();
     }
 
     /// Measures the room, and tells the cores where it differs.

@@ -65,7 +65,7 @@ impl fmt::Display for Text<'_> {
                 write!(f, "nrcpt={recipients}, message-id=<{}>", Clean(bare(message_id)))
             }
             Event::Attempt(attempt) => {
-                let Attempt { id, to, relay, delay, delays, verdict, status } = &**attempt;
+                let Attempt { id, to, relay, delay, delays, verdict, status } = attempt;
                 let [a, b, c, d] = delays.map(Delay);
                 write!(f, "{id}: to=<{}>, ", Clean(to.as_bytes()))?;
                 write!(f, "relay={}, delay={}, ", Host(relay.as_ref()), Delay(*delay))?;
@@ -102,7 +102,7 @@ fn fields(event: &Event) -> Map<String, Value> {
             "nrcpt": recipients, "message-id": text(bare(message_id)),
         }),
         Event::Attempt(attempt) => {
-            let Attempt { id, to, relay, delay, delays, verdict, status } = &**attempt;
+            let Attempt { id, to, relay, delay, delays, verdict, status } = attempt;
             json!({
                 "event": "attempt", "id": id.to_string(), "to": to.as_str(),
                 "relay": Host(relay.as_ref()).to_string(), "delay": delay.as_secs_f64(),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn attempt(relay: Option<RelayHost>, status: AttemptStatus, reason: &'static str) -> Event {
-        Event::Attempt(Box::new(Attempt {
+        Event::Attempt(Attempt {
             id: QueueId::MIN,
             to: address("a@b.example"),
             relay,
@@ -222,7 +222,7 @@ mod tests {
             delays: [100, 0, 500, 634].map(Duration::from_millis),
             verdict: Verdict::own(Outcome::Delivered, Status::new(2, 0, 0), reason),
             status,
-        }))
+        })
     }
 
     fn events() -> Vec<(Event, &'static str)> {
