@@ -2,6 +2,7 @@
 
 use std::{
     io, mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::{Duration, Instant},
 };
 
@@ -34,7 +35,9 @@ pub fn run<S: Service>(service: S, sockets: Sockets) -> Result<S, RingError> {
     let buffers = Buffers::new(&kernel).map_err(RingError::Setup)?;
     let desk = Desk::new(kernel, sockets);
     let mut engine = Engine { service, desk, buffers, plain: Vec::new() };
-    let outcome = engine.serve();
+    // A service that panics leaves sends and receives behind: their memory is let go as after any
+    // other end, and not while the kernel still reads or writes it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| engine.serve()));
     let Engine { service, mut desk, buffers, .. } = engine;
     if release(&mut desk) {
         buffers.free();
@@ -42,7 +45,10 @@ pub fn run<S: Service>(service: S, sockets: Sockets) -> Result<S, RingError> {
         // What the kernel may still write to must outlive this thread.
         mem::forget((buffers, desk));
     }
-    outcome.map(|()| service).map_err(RingError::Broken)
+    match outcome {
+        Ok(outcome) => outcome.map(|()| service).map_err(RingError::Broken),
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// Waits until the kernel has let go of all memory of this ring.
