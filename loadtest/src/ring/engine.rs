@@ -84,6 +84,7 @@ impl<S: Service> Engine<S> {
         self.service.started(&mut self.desk);
         let mut next_tick = self.desk.now + TICK;
         while !self.desk.stopped {
+            self.settle();
             self.desk.flush();
             let wake = self.desk.times.next().map_or(next_tick, |time| time.min(next_tick));
             self.desk.kernel.wait(wake, &mut news)?;
@@ -91,7 +92,6 @@ impl<S: Service> Engine<S> {
             for completion in news.drain(..) {
                 self.complete(completion);
             }
-            self.settle();
             while let Some(wake) = self.desk.times.due(self.desk.now) {
                 match wake {
                     Wake::Alarm(tag) => self.service.alarm(&mut self.desk, tag),
@@ -233,23 +233,30 @@ impl<S: Service> Engine<S> {
         self.desk.receive_letter(number);
     }
 
-    /// What the service's own calls brought about: connections resumed, and such that failed.
+    /// What the service's own calls brought about: connections resumed, and such that failed. All
+    /// of it, before the kernel is waited for.
     fn settle(&mut self) {
-        for (id, error) in mem::take(&mut self.desk.stillborn) {
-            self.over(id, Closed::Failed(error));
+        while !self.desk.stillborn.is_empty() || !self.desk.resumed.is_empty() {
+            for (id, error) in mem::take(&mut self.desk.stillborn) {
+                self.over(id, Closed::Failed(error));
+            }
+            for id in mem::take(&mut self.desk.resumed) {
+                self.resume(id);
+            }
         }
-        for id in mem::take(&mut self.desk.resumed) {
-            let Some(connection) = self.desk.open(id) else { continue };
-            connection.paused = false;
-            let held = mem::take(&mut connection.held);
-            let ended = connection.held_end;
-            if !held.is_empty() {
-                tell(&mut self.service, &mut self.desk, &mut self.plain, id, &held);
-            }
-            match ended {
-                true => self.over(id, Closed::Ended),
-                false => self.desk.receive(id.slot),
-            }
+    }
+
+    fn resume(&mut self, id: Id) {
+        let Some(connection) = self.desk.open(id) else { return };
+        connection.paused = false;
+        let held = mem::take(&mut connection.held);
+        let ended = connection.held_end;
+        if !held.is_empty() {
+            tell(&mut self.service, &mut self.desk, &mut self.plain, id, &held);
+        }
+        match ended {
+            true => self.over(id, Closed::Ended),
+            false => self.desk.receive(id.slot),
         }
     }
 
