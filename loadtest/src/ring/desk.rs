@@ -121,7 +121,6 @@ impl Desk {
     pub fn close(&mut self, id: Id) {
         if let Some(connection) = self.open(id) {
             connection.say_goodbye();
-            connection.phase = Phase::Closing;
             self.mark(id.slot);
         }
     }

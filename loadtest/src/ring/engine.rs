@@ -169,8 +169,6 @@ impl<S: Service> Engine<S> {
                 }
             }
             Ok(_) if paused => connection.held_end = true,
-            // What is still to be said may be heard: the peer has only ended its own words.
-            Ok(_) if phase == Phase::Closing => self.desk.mark(slot),
             Ok(_) => self.over(id, Closed::Ended),
             Err(error) => match error.raw_os_error() {
                 // No buffer was free, or a pause cancelled it.
@@ -294,12 +292,15 @@ fn tell<S: Service>(service: &mut S, desk: &mut Desk, plain: &mut Vec<u8>, id: I
 fn over<S: Service>(service: &mut S, desk: &mut Desk, id: Id, why: Closed) {
     let Some(connection) = desk.alive(id) else { return };
     let told = connection.phase != Phase::Closing;
-    if matches!(why, Closed::Tls(_)) {
+    match why {
         // The alert goes out first.
-        connection.phase = Phase::Closing;
-        desk.mark(id.slot);
-    } else {
-        desk.bury(id.slot);
+        Closed::Tls(_) => {
+            connection.end();
+            desk.mark(id.slot);
+        }
+        // What is still to be said may be heard: the peer has only ended its own words.
+        Closed::Ended if !told => desk.mark(id.slot),
+        Closed::Ended | Closed::Failed(_) => desk.bury(id.slot),
     }
     if told {
         service.closed(desk, id, why);

@@ -25,6 +25,8 @@ struct Echo {
     target: Option<SocketAddr>,
     server_tls: Option<Arc<ServerConfig>>,
     client_tls: Option<Arc<ClientConfig>>,
+    /// The server's side is closed as soon as its handshake began, with something to say.
+    hangs_up: bool,
     began: Option<Instant>,
 }
 
@@ -39,6 +41,10 @@ impl Service for Echo {
     fn accepted(&mut self, desk: &mut Desk, id: Id, _listener: usize, _peer: SocketAddr) {
         if let Some(config) = &self.server_tls {
             desk.secure(id, Tls::Server(config.clone()));
+        }
+        if self.hangs_up {
+            desk.send(id, &b"idle"[..]);
+            desk.close(id);
         }
     }
 
@@ -169,6 +175,19 @@ fn octets_that_are_no_tls_end_the_connection() {
     let mut stream = dial(address);
     stream.write_all(b"EHLO somebody\r\n").unwrap();
     assert_eq!(thread.join().unwrap().ends, ["tls"]);
+}
+
+#[test]
+fn a_close_within_a_handshake_is_a_close() {
+    let (sockets, address) = own_listener();
+    let server_tls = Some(crate::tls::server_config().unwrap());
+    let echo = Echo { server_tls, hangs_up: true, ..Echo::default() };
+    let _thread = thread::spawn(|| run(echo, sockets).unwrap());
+    let mut octets = Vec::new();
+    let mut stream = dial(address);
+    stream.set_read_timeout(Some(DEADLINE / 4)).unwrap();
+    stream.read_to_end(&mut octets).unwrap();
+    assert!(!octets.windows(4).any(|piece| piece == b"idle"), "said in clear");
 }
 
 #[test]
