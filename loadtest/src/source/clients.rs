@@ -314,8 +314,10 @@ impl Service for Clients {
 
     fn received(&mut self, desk: &mut Desk, id: Id, octets: &[u8]) {
         if let Some(index) = self.seat(id) {
-            let session = &mut self.clients[index as usize].session;
-            session.received(octets, desk.now(), &mut self.work);
+            let (now, client) = (desk.now(), &mut self.clients[index as usize]);
+            // The answers to a long envelope come one by one, each in its time.
+            client.answer_by = Some(now + self.route.answer_timeout);
+            client.session.received(octets, now, &mut self.work);
             self.act(desk, index);
             if !self.idle.is_empty() {
                 self.feed(desk);
