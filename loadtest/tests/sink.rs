@@ -333,6 +333,17 @@ fn a_sink_that_ends_without_what_it_expects_has_failed() {
 }
 
 #[test]
+fn a_port_is_not_shared_with_another_sink() {
+    let sink = Running::new(&["--duration", "10s"]);
+    let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .args(["sink", "--duration", "1ms", "--listen", &sink.address.to_string()])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("cannot be listened on"), "{complaint}");
+}
+
+#[test]
 fn rules_that_are_wrong_are_told_at_once() {
     let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
         .args(["sink", "--rule", "step=helo drop"])

@@ -226,6 +226,11 @@ fn listen(args: &Args) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), SinkE
     for &asked in &args.listen {
         let fault = |error| SinkError::Listen { address: asked, error };
         let mut address = asked;
+        if asked.port() != 0 {
+            // Without this look the listeners would share the port in silence with those of another
+            // run, as they share it with one another: each would miss what came to the other.
+            drop(TcpListener::bind(asked).map_err(fault)?);
+        }
         for core in &mut cores {
             let listener = ring::listen(address).map_err(fault)?;
             // The first core learns which port was free; the others join it there.
