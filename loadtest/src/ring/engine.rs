@@ -124,11 +124,14 @@ impl<S: Service> Engine<S> {
     }
 
     fn accepted(&mut self, listener: usize, completion: Completion) {
-        if let Ok(descriptor) = completion.outcome()
-            && let Some((id, peer)) = self.desk.accepted(descriptor)
-        {
-            self.desk.receive(id.slot);
-            self.service.accepted(&mut self.desk, id, listener, peer);
+        match completion.outcome() {
+            Ok(descriptor) => {
+                if let Some((id, peer)) = self.desk.accepted(descriptor) {
+                    self.desk.receive(id.slot);
+                    self.service.accepted(&mut self.desk, id, listener, peer);
+                }
+            }
+            Err(error) => self.service.not_accepted(&mut self.desk, error),
         }
         if !completion.more {
             self.desk.deaf.push(listener);

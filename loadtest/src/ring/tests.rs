@@ -85,11 +85,23 @@ impl Service for Echo {
                 desk.pause(id);
                 desk.wake_at(desk.now() + Duration::from_millis(20), id, 7);
             }
+            // The peer is gone before it is looked for, or it is looked for again.
+            b'L' => {
+                desk.send(id, &b"paused"[..]);
+                desk.pause(id);
+                desk.wake_at(desk.now(), id, 8);
+            }
             _ => desk.send(id, octets.to_vec()),
         }
     }
 
     fn woken(&mut self, desk: &mut Desk, id: Id, tag: u32) {
+        if tag == 8 {
+            return match desk.has_peer_left(id) {
+                true => desk.stop(),
+                false => desk.wake_at(desk.now() + Duration::from_millis(1), id, 8),
+            };
+        }
         assert_eq!(tag, 7);
         self.events.push("woken");
         desk.resume(id);
@@ -248,6 +260,18 @@ fn what_comes_in_a_pause_is_told_after_it() {
     }
     drop(stream);
     assert_eq!(thread.join().unwrap().events, ["woken"]);
+}
+
+#[test]
+fn a_paused_connection_knows_on_demand_that_its_peer_left() {
+    let (address, thread) = echo();
+    let mut stream = dial(address);
+    stream.write_all(b"L").unwrap();
+    stream.read_exact(&mut [0; 6]).unwrap();
+    stream.write_all(b"unread").unwrap();
+    drop(stream);
+    let echo = thread.join().unwrap();
+    assert!(echo.began.is_some_and(|began| began.elapsed() < DEADLINE) && echo.ends.is_empty());
 }
 
 #[test]
