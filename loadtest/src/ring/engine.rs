@@ -131,7 +131,11 @@ impl<S: Service> Engine<S> {
                     self.service.accepted(&mut self.desk, id, listener, peer);
                 }
             }
-            Err(error) => self.service.not_accepted(&mut self.desk, error),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                self.service.out_of_descriptors(&mut self.desk, error);
+            }
+            // A client that left before it was taken.
+            Err(_) => {}
         }
         if !completion.more {
             self.desk.deaf.push(listener);

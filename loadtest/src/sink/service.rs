@@ -105,10 +105,9 @@ impl Service for Core {
         }
     }
 
-    fn not_accepted(&mut self, _desk: &mut Desk, error: io::Error) {
+    fn out_of_descriptors(&mut self, _desk: &mut Desk, error: io::Error) {
         // Once is enough, and whoever measures must know that it is the sink that is slow.
-        let is_full = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-        if is_full && !self.shared.has_complained.swap(true, Ordering::Relaxed) {
+        if !self.shared.has_complained.swap(true, Ordering::Relaxed) {
             let _ = writeln!(
                 io::stderr(),
                 "clients are slow to be accepted: {error}; raise the hard limit of `ulimit -n`"
