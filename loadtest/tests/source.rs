@@ -445,6 +445,7 @@ fn an_answer_that_does_not_come_is_waited_for_so_long() {
     let source = offered(&server, &options);
     assert!(source.connections >= 2, "{source:?}");
     assert_eq!(source.troubles[0].text, "no answer in time");
+    assert!(source.series.last().is_some_and(|point| point.errors > 0), "the live line shows it");
 }
 
 #[test]

@@ -157,7 +157,11 @@ impl Clients {
         desk.wake_at(answer_by, id, 0);
     }
 
+    /// After a connection that failed.
     fn connect_later(&mut self, desk: &mut Desk, index: u32) {
+        if self.parting.is_none() {
+            self.figures.errors += 1;
+        }
         let client = &mut self.clients[index as usize];
         client.back_off = (client.back_off * 2).clamp(BACK_OFF_MIN, BACK_OFF_MAX);
         desk.alarm_at(desk.now() + client.back_off, index);
