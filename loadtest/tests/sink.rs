@@ -324,10 +324,23 @@ fn a_greylisted_recipient_is_taken_after_the_wait() {
 }
 
 #[test]
-fn a_deadline_ends_a_sink_that_misses_messages() {
-    let mut sink = Running::new(&["--expect", "2", "--deadline", "100ms"]);
-    assert_eq!(sink.finished().ended, Ended::Deadline);
-    assert_eq!(sink.child.wait().unwrap().code(), Some(1));
+fn a_sink_that_ends_without_what_it_expects_has_failed() {
+    for (end, ended) in [("--deadline", Ended::Deadline), ("--duration", Ended::Duration)] {
+        let mut sink = Running::new(&["--expect", "2", end, "100ms"]);
+        assert_eq!(sink.finished().ended, ended);
+        assert_eq!(sink.child.wait().unwrap().code(), Some(1));
+    }
+}
+
+#[test]
+fn a_port_is_not_shared_with_another_sink() {
+    let sink = Running::new(&["--duration", "10s"]);
+    let output = Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .args(["sink", "--duration", "1ms", "--listen", &sink.address.to_string()])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("cannot be listened on"), "{complaint}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ struct Conduct {
     implicit_tls: bool,
     /// What AUTH PLAIN must say.
     login: Option<&'static str>,
+    /// Before each answer to RCPT.
+    thinks: Duration,
     /// Takes the connection and says nothing.
     silent: bool,
 }
@@ -144,6 +146,7 @@ fn serve(
                 continue;
             }
             "RCPT" => {
+                thread::sleep(conduct.thinks);
                 if has_mail {
                     let address = line.trim_start_matches("RCPT TO:<").trim_end_matches('>');
                     recipients.push(address.to_owned());
@@ -442,6 +445,16 @@ fn an_answer_that_does_not_come_is_waited_for_so_long() {
     let source = offered(&server, &options);
     assert!(source.connections >= 2, "{source:?}");
     assert_eq!(source.troubles[0].text, "no answer in time");
+    assert!(source.series.last().is_some_and(|point| point.errors > 0), "the live line shows it");
+}
+
+#[test]
+fn answers_that_come_one_by_one_are_waited_for_one_by_one() {
+    let server =
+        Server::start(Conduct { thinks: Duration::from_millis(100), ..Conduct::default() });
+    let options = ["--sessions", "1", "--messages", "1", "--recipients", "10"];
+    let source = offered(&server, &[&options[..], &["--answer-timeout", "600ms"]].concat());
+    assert_eq!((source.acknowledged, source.connections), (1, 1), "{source:?}");
 }
 
 #[test]

@@ -131,9 +131,17 @@ impl Connection {
         Ok(Decrypted { secured: before && !tls.is_handshaking(), ended })
     }
 
-    /// Tells the peer of a TLS connection that no more comes.
-    pub fn say_goodbye(&mut self) {
+    /// Nothing more is queued; the socket is to be closed once what is queued has gone.
+    pub fn end(&mut self) {
         self.encrypt();
+        // A handshake goes no further now, and what waits for its end would wait for ever.
+        self.plain.clear();
+        self.phase = Phase::Closing;
+    }
+
+    /// Ends, and tells the peer of a TLS connection that no more comes.
+    pub fn say_goodbye(&mut self) {
+        self.end();
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
         }

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use io_uring::{opcode, types};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::{
@@ -117,11 +118,17 @@ impl Desk {
         }
     }
 
+    /// Whether the peer has ended its words or is gone, of which a paused connection is not told.
+    pub fn has_peer_left(&mut self, id: Id) -> bool {
+        let Some(connection) = self.open(id) else { return false };
+        let mut asked = [PollFd::new(&connection.socket, PollFlags::RDHUP)];
+        poll(&mut asked, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Closes, once what is queued has gone.
     pub fn close(&mut self, id: Id) {
         if let Some(connection) = self.open(id) {
             connection.say_goodbye();
-            connection.phase = Phase::Closing;
             self.mark(id.slot);
         }
     }

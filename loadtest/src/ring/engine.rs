@@ -2,6 +2,7 @@
 
 use std::{
     io, mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::{Duration, Instant},
 };
 
@@ -34,7 +35,9 @@ pub fn run<S: Service>(service: S, sockets: Sockets) -> Result<S, RingError> {
     let buffers = Buffers::new(&kernel).map_err(RingError::Setup)?;
     let desk = Desk::new(kernel, sockets);
     let mut engine = Engine { service, desk, buffers, plain: Vec::new() };
-    let outcome = engine.serve();
+    // A service that panics leaves sends and receives behind: their memory is let go as after any
+    // other end, and not while the kernel still reads or writes it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| engine.serve()));
     let Engine { service, mut desk, buffers, .. } = engine;
     if release(&mut desk) {
         buffers.free();
@@ -42,7 +45,10 @@ pub fn run<S: Service>(service: S, sockets: Sockets) -> Result<S, RingError> {
         // What the kernel may still write to must outlive this thread.
         mem::forget((buffers, desk));
     }
-    outcome.map(|()| service).map_err(RingError::Broken)
+    match outcome {
+        Ok(outcome) => outcome.map(|()| service).map_err(RingError::Broken),
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// Waits until the kernel has let go of all memory of this ring.
@@ -78,6 +84,7 @@ impl<S: Service> Engine<S> {
         self.service.started(&mut self.desk);
         let mut next_tick = self.desk.now + TICK;
         while !self.desk.stopped {
+            self.settle();
             self.desk.flush();
             let wake = self.desk.times.next().map_or(next_tick, |time| time.min(next_tick));
             self.desk.kernel.wait(wake, &mut news)?;
@@ -85,7 +92,6 @@ impl<S: Service> Engine<S> {
             for completion in news.drain(..) {
                 self.complete(completion);
             }
-            self.settle();
             while let Some(wake) = self.desk.times.due(self.desk.now) {
                 match wake {
                     Wake::Alarm(tag) => self.service.alarm(&mut self.desk, tag),
@@ -118,11 +124,18 @@ impl<S: Service> Engine<S> {
     }
 
     fn accepted(&mut self, listener: usize, completion: Completion) {
-        if let Ok(descriptor) = completion.outcome()
-            && let Some((id, peer)) = self.desk.accepted(descriptor)
-        {
-            self.desk.receive(id.slot);
-            self.service.accepted(&mut self.desk, id, listener, peer);
+        match completion.outcome() {
+            Ok(descriptor) => {
+                if let Some((id, peer)) = self.desk.accepted(descriptor) {
+                    self.desk.receive(id.slot);
+                    self.service.accepted(&mut self.desk, id, listener, peer);
+                }
+            }
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                self.service.out_of_descriptors(&mut self.desk, error);
+            }
+            // A client that left before it was taken.
+            Err(_) => {}
         }
         if !completion.more {
             self.desk.deaf.push(listener);
@@ -163,8 +176,6 @@ impl<S: Service> Engine<S> {
                 }
             }
             Ok(_) if paused => connection.held_end = true,
-            // What is still to be said may be heard: the peer has only ended its own words.
-            Ok(_) if phase == Phase::Closing => self.desk.mark(slot),
             Ok(_) => self.over(id, Closed::Ended),
             Err(error) => match error.raw_os_error() {
                 // No buffer was free, or a pause cancelled it.
@@ -227,23 +238,30 @@ impl<S: Service> Engine<S> {
         self.desk.receive_letter(number);
     }
 
-    /// What the service's own calls brought about: connections resumed, and such that failed.
+    /// What the service's own calls brought about: connections resumed, and such that failed. All
+    /// of it, before the kernel is waited for.
     fn settle(&mut self) {
-        for (id, error) in mem::take(&mut self.desk.stillborn) {
-            self.over(id, Closed::Failed(error));
+        while !self.desk.stillborn.is_empty() || !self.desk.resumed.is_empty() {
+            for (id, error) in mem::take(&mut self.desk.stillborn) {
+                self.over(id, Closed::Failed(error));
+            }
+            for id in mem::take(&mut self.desk.resumed) {
+                self.resume(id);
+            }
         }
-        for id in mem::take(&mut self.desk.resumed) {
-            let Some(connection) = self.desk.open(id) else { continue };
-            connection.paused = false;
-            let held = mem::take(&mut connection.held);
-            let ended = connection.held_end;
-            if !held.is_empty() {
-                tell(&mut self.service, &mut self.desk, &mut self.plain, id, &held);
-            }
-            match ended {
-                true => self.over(id, Closed::Ended),
-                false => self.desk.receive(id.slot),
-            }
+    }
+
+    fn resume(&mut self, id: Id) {
+        let Some(connection) = self.desk.open(id) else { return };
+        connection.paused = false;
+        let held = mem::take(&mut connection.held);
+        let ended = connection.held_end;
+        if !held.is_empty() {
+            tell(&mut self.service, &mut self.desk, &mut self.plain, id, &held);
+        }
+        match ended {
+            true => self.over(id, Closed::Ended),
+            false => self.desk.receive(id.slot),
         }
     }
 
@@ -281,12 +299,15 @@ fn tell<S: Service>(service: &mut S, desk: &mut Desk, plain: &mut Vec<u8>, id: I
 fn over<S: Service>(service: &mut S, desk: &mut Desk, id: Id, why: Closed) {
     let Some(connection) = desk.alive(id) else { return };
     let told = connection.phase != Phase::Closing;
-    if matches!(why, Closed::Tls(_)) {
+    match why {
         // The alert goes out first.
-        connection.phase = Phase::Closing;
-        desk.mark(id.slot);
-    } else {
-        desk.bury(id.slot);
+        Closed::Tls(_) => {
+            connection.end();
+            desk.mark(id.slot);
+        }
+        // What is still to be said may be heard: the peer has only ended its own words.
+        Closed::Ended if !told => desk.mark(id.slot),
+        Closed::Ended | Closed::Failed(_) => desk.bury(id.slot),
     }
     if told {
         service.closed(desk, id, why);

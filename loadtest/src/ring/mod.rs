@@ -63,6 +63,8 @@ pub trait Service {
     fn started(&mut self, _desk: &mut Desk) {}
     /// A client has come to the listener with this index.
     fn accepted(&mut self, _desk: &mut Desk, _id: Id, _listener: usize, _peer: SocketAddr) {}
+    /// No descriptor is left for a client that waits; it is tried again at the next tick.
+    fn out_of_descriptors(&mut self, _desk: &mut Desk, _error: io::Error) {}
     fn connected(&mut self, _desk: &mut Desk, _id: Id) {}
     /// The handshake that [`Desk::secure`] began is done.
     fn secured(&mut self, _desk: &mut Desk, _id: Id) {}

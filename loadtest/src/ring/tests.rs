@@ -25,6 +25,8 @@ struct Echo {
     target: Option<SocketAddr>,
     server_tls: Option<Arc<ServerConfig>>,
     client_tls: Option<Arc<ClientConfig>>,
+    /// The server's side is closed as soon as its handshake began, with something to say.
+    hangs_up: bool,
     began: Option<Instant>,
 }
 
@@ -39,6 +41,10 @@ impl Service for Echo {
     fn accepted(&mut self, desk: &mut Desk, id: Id, _listener: usize, _peer: SocketAddr) {
         if let Some(config) = &self.server_tls {
             desk.secure(id, Tls::Server(config.clone()));
+        }
+        if self.hangs_up {
+            desk.send(id, &b"idle"[..]);
+            desk.close(id);
         }
     }
 
@@ -79,11 +85,23 @@ impl Service for Echo {
                 desk.pause(id);
                 desk.wake_at(desk.now() + Duration::from_millis(20), id, 7);
             }
+            // The peer is gone before it is looked for, or it is looked for again.
+            b'L' => {
+                desk.send(id, &b"paused"[..]);
+                desk.pause(id);
+                desk.wake_at(desk.now(), id, 8);
+            }
             _ => desk.send(id, octets.to_vec()),
         }
     }
 
     fn woken(&mut self, desk: &mut Desk, id: Id, tag: u32) {
+        if tag == 8 {
+            return match desk.has_peer_left(id) {
+                true => desk.stop(),
+                false => desk.wake_at(desk.now() + Duration::from_millis(1), id, 8),
+            };
+        }
         assert_eq!(tag, 7);
         self.events.push("woken");
         desk.resume(id);
@@ -172,6 +190,19 @@ fn octets_that_are_no_tls_end_the_connection() {
 }
 
 #[test]
+fn a_close_within_a_handshake_is_a_close() {
+    let (sockets, address) = own_listener();
+    let server_tls = Some(crate::tls::server_config().unwrap());
+    let echo = Echo { server_tls, hangs_up: true, ..Echo::default() };
+    let _thread = thread::spawn(|| run(echo, sockets).unwrap());
+    let mut octets = Vec::new();
+    let mut stream = dial(address);
+    stream.set_read_timeout(Some(DEADLINE / 4)).unwrap();
+    stream.read_to_end(&mut octets).unwrap();
+    assert!(!octets.windows(4).any(|piece| piece == b"idle"), "said in clear");
+}
+
+#[test]
 fn a_refused_connect_is_told() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let echo = Echo { target: Some(address), wanted: 1, ..Echo::default() };
@@ -229,6 +260,37 @@ fn what_comes_in_a_pause_is_told_after_it() {
     }
     drop(stream);
     assert_eq!(thread.join().unwrap().events, ["woken"]);
+}
+
+#[test]
+fn a_paused_connection_knows_on_demand_that_its_peer_left() {
+    let (address, thread) = echo();
+    let mut stream = dial(address);
+    stream.write_all(b"L").unwrap();
+    stream.read_exact(&mut [0; 6]).unwrap();
+    stream.write_all(b"unread").unwrap();
+    drop(stream);
+    let echo = thread.join().unwrap();
+    assert!(echo.began.is_some_and(|began| began.elapsed() < DEADLINE) && echo.ends.is_empty());
+}
+
+#[test]
+fn a_resumed_connection_is_read_at_once() {
+    let (address, _thread) = echo();
+    let mut stream = dial(address);
+    let mut round = || {
+        let began = Instant::now();
+        let mut octets = [0; 6];
+        stream.write_all(b"P").unwrap();
+        stream.read_exact(&mut octets).unwrap();
+        stream.write_all(b"again!").unwrap();
+        stream.read_exact(&mut octets).unwrap();
+        began.elapsed()
+    };
+    // From the second one on a round begins where a tick ended the last, had it waited for that.
+    round();
+    let fastest = (0..5).map(|_| round()).min();
+    assert!(fastest.is_some_and(|time| time < TICK * 4 / 5), "{fastest:?}");
 }
 
 #[test]

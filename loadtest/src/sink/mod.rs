@@ -68,7 +68,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u16).range(1..=CORES_MAX))]
     cores: u16,
 
-    /// End when this many distinct messages have come
+    /// End when this many distinct messages have come; a run that ends before is a failure
     #[arg(long, value_name = "N", help_heading = "End")]
     expect: Option<u64>,
 
@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = units::duration, help_heading = "End")]
     duration: Option<Duration>,
 
-    /// End after this time whatever is missing; a failure with --expect
+    /// End after this time, whatever is missing
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = units::duration,
         help_heading = "End")]
     deadline: Duration,
@@ -212,7 +212,7 @@ fn sink(args: &Args) -> Result<bool, SinkError> {
     let (mut live, ended) = watch(args, interrupt, &counts, &mut crew, &addresses)?;
     shared.stop.store(true, Ordering::Relaxed);
     let (tally, obeyed) = sum(crew.join()?, args.rules.len());
-    let is_complete = ended != Ended::Deadline || args.expect.is_none();
+    let is_complete = args.expect.is_none_or(|count| tally.distinct() >= count);
     let (rules, series) = (args.rules.clone(), live.series());
     let sink = summary::outcome(Totals { tally, rules, obeyed, ended, series }, &ledger);
     live.finish(&sink, &summary::text(&sink))?;
@@ -226,6 +226,11 @@ fn listen(args: &Args) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), SinkE
     for &asked in &args.listen {
         let fault = |error| SinkError::Listen { address: asked, error };
         let mut address = asked;
+        if asked.port() != 0 {
+            // Without this look the listeners would share the port in silence with those of another
+            // run, as they share it with one another: each would miss what came to the other.
+            drop(TcpListener::bind(asked).map_err(fault)?);
+        }
         for core in &mut cores {
             let listener = ring::listen(address).map_err(fault)?;
             // The first core learns which port was free; the others join it there.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io::{self, Write},
     net::SocketAddr,
     sync::{
         Arc,
@@ -40,6 +41,8 @@ pub struct Shared {
     pub stop: AtomicBool,
     /// Connections of all cores.
     pub open: AtomicUsize,
+    /// It was said that clients could not be accepted.
+    pub has_complained: AtomicBool,
 }
 
 /// When a connection is secured.
@@ -102,6 +105,16 @@ impl Service for Core {
         }
     }
 
+    fn out_of_descriptors(&mut self, _desk: &mut Desk, error: io::Error) {
+        // Once is enough, and whoever measures must know that it is the sink that is slow.
+        if !self.shared.has_complained.swap(true, Ordering::Relaxed) {
+            let _ = writeln!(
+                io::stderr(),
+                "clients are slow to be accepted: {error}; raise the hard limit of `ulimit -n`"
+            );
+        }
+    }
+
     fn secured(&mut self, desk: &mut Desk, id: Id) {
         match self.security {
             Security::Implicit(_) => self.greet(desk, id),
@@ -143,6 +156,16 @@ impl Service for Core {
         let idle = self.connections.iter().flatten().filter(is_idle);
         for id in idle.map(|connection| connection.id).collect::<Vec<_>>() {
             self.with(desk, id, |connection, turn| connection.session.idle(turn));
+        }
+        // Of one that reads no more nobody tells the end.
+        let is_mute =
+            |connection: &&Connection| connection.session.is_over() && connection.held.is_empty();
+        let mute = self.connections.iter().flatten().filter(is_mute);
+        for id in mute.map(|connection| connection.id).collect::<Vec<_>>() {
+            if desk.has_peer_left(id) {
+                desk.reset(id);
+                self.forget(id);
+            }
         }
         desk.alarm_at(now + SWEEP_INTERVAL, SWEEP);
     }

@@ -158,6 +158,11 @@ impl Session {
         is_open && !self.voice.is_over()
     }
 
+    /// Nothing more will be said, whatever comes.
+    pub fn is_over(&self) -> bool {
+        self.voice.is_over()
+    }
+
     pub fn is_busy(&self, now: Instant) -> bool {
         self.voice.is_busy(now)
     }

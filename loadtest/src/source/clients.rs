@@ -157,7 +157,11 @@ impl Clients {
         desk.wake_at(answer_by, id, 0);
     }
 
+    /// After a connection that failed.
     fn connect_later(&mut self, desk: &mut Desk, index: u32) {
+        if self.parting.is_none() {
+            self.figures.errors += 1;
+        }
         let client = &mut self.clients[index as usize];
         client.back_off = (client.back_off * 2).clamp(BACK_OFF_MIN, BACK_OFF_MAX);
         desk.alarm_at(desk.now() + client.back_off, index);
@@ -314,8 +318,10 @@ impl Service for Clients {
 
     fn received(&mut self, desk: &mut Desk, id: Id, octets: &[u8]) {
         if let Some(index) = self.seat(id) {
-            let session = &mut self.clients[index as usize].session;
-            session.received(octets, desk.now(), &mut self.work);
+            let (now, client) = (desk.now(), &mut self.clients[index as usize]);
+            // The answers to a long envelope come one by one, each in its time.
+            client.answer_by = Some(now + self.route.answer_timeout);
+            client.session.received(octets, now, &mut self.work);
             self.act(desk, index);
             if !self.idle.is_empty() {
                 self.feed(desk);

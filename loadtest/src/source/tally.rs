@@ -29,6 +29,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 pub struct Figures {
     pub acknowledged: u64,
+    /// Messages refused or of unknown fate, and connections that failed.
     pub errors: u64,
     pub latencies: Latencies,
 }
