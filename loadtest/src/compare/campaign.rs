@@ -14,7 +14,7 @@ use super::{
     trace,
 };
 use crate::{
-    outcome::{Comparison, Point, Round, Server},
+    outcome::{Comparison, Machine, Point, Round, Server},
     progress::Goal,
 };
 
@@ -50,12 +50,12 @@ pub fn run(args: &Args) -> Result<(Comparison, Watch), RoundError> {
         ),
         Err(error) => return Err(error),
     }
-    let comparison = campaign.report(args)?;
-    Ok((comparison, watch))
+    Ok((campaign.report(args), watch))
 }
 
 struct Campaign {
     setting: Setting,
+    machine: Machine,
     contenders: Vec<Contender>,
     notes: Vec<String>,
     began: Instant,
@@ -78,7 +78,11 @@ impl Campaign {
             deadline: args.round_deadline,
         };
         let (began, began_at) = (Instant::now(), jiff::Timestamp::now());
-        Ok(Campaign { setting, contenders: Vec::new(), notes: Vec::new(), began, began_at })
+        // First of all: a folder that cannot be written to is told before an hour of rounds.
+        let machine = machine::look(&args.folder)
+            .map_err(|error| RoundError::io("measure the disk of --folder", error))?;
+        let (contenders, notes) = (Vec::new(), Vec::new());
+        Ok(Campaign { setting, machine, contenders, notes, began, began_at })
     }
 
     fn all(&mut self, args: &Args, watch: &mut Watch) -> Result<(), RoundError> {
@@ -194,15 +198,13 @@ impl Campaign {
         Ok(())
     }
 
-    fn report(self, args: &Args) -> Result<Comparison, RoundError> {
-        let machine = machine::look(&args.folder)
-            .map_err(|error| RoundError::io("measure the disk of --folder", error))?;
-        Ok(Comparison {
+    fn report(self, args: &Args) -> Comparison {
+        Comparison {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: env::args().collect(),
             began: self.began_at.to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
-            machine,
+            machine: self.machine,
             size: args.size.clone(),
             messages: args.messages,
             sessions: args.sessions,
@@ -210,7 +212,7 @@ impl Campaign {
             tls: args.tls.clone(),
             servers: self.contenders.into_iter().map(|contender| contender.server).collect(),
             notes: self.notes,
-        })
+        }
     }
 }
 
