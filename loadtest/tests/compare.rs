@@ -176,3 +176,19 @@ fn without_figures_it_fails() {
     let failed = server(&figures, "nobody")["failed"].as_str().unwrap();
     assert!(failed.contains("/nonexistent/nobody"), "{failed}");
 }
+
+#[test]
+fn figures_that_no_file_takes_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(RINGLOAD)
+        .args(["compare", "direct", "--out", "/nonexistent/figures.json", "--folder"])
+        .arg(folder.path())
+        .args(FEW)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("cannot write /nonexistent/figures.json"), "{errors}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("relayed/s"), "{table}");
+}
