@@ -151,7 +151,7 @@ impl Bench<'_> {
             if since.elapsed() < QUIET {
                 continue;
             }
-            let spent = (self.cpu() - cpu).as_secs_f64();
+            let spent = self.cpu().saturating_sub(cpu).as_secs_f64();
             if spent < since.elapsed().as_secs_f64() * QUIET_LOAD {
                 return Ok(());
             }
@@ -167,8 +167,10 @@ impl Bench<'_> {
         let Driven { began, source, progress: accepted } = self.drive(argv, &mut peak)?;
         self.drain(source.acknowledged, &mut peak)?;
         let ended = Instant::now();
-        let cpu = self.cpu() - cpu;
-        let written = machine::octets_written(self.folder).zip(written).map_or(0, |(b, a)| b - a);
+        // The time of a tree shrinks when a child ends that nobody waits for.
+        let cpu = self.cpu().saturating_sub(cpu);
+        let written = machine::octets_written(self.folder).zip(written);
+        let written = written.map_or(0, |(after, before)| after.saturating_sub(before));
         let (arrived, last) = self.sink.done();
         let sink = self.sink.finish(self.watch)?;
         let relayed = std::mem::take(&mut self.sink.progress);
