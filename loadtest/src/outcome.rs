@@ -207,7 +207,7 @@ pub struct Server {
     pub syscalls: Vec<(String, f64)>,
     /// For IMAP: rate and latency by command.
     pub imap: Vec<ImapCommand>,
-    /// Why this server has no figures, where it has none.
+    /// Why this server has no figures, or none beyond those here: a round failed.
     pub failed: Option<String>,
 }
 
@@ -235,7 +235,7 @@ pub struct Round {
     pub memory_own_peak: u64,
     /// Resident, at its highest: mapped files count too, shared pages once a process.
     pub memory_resident_peak: u64,
-    /// Acknowledged and never seen by the sink.
+    /// Acknowledged, and not seen by the sink when the round's deadline came.
     pub lost: u64,
     pub duplicates: u64,
     pub errors: Vec<Trouble>,

@@ -20,7 +20,7 @@ const METHOD: &[(&str, &str)] = &[
     (
         "Rounds",
         "Every server runs alone, in turn: the first round of each, then the second, and so on, \
-         each from an empty queue. A figure is the median over the rounds.",
+         each from an empty queue unless a backlog is told. A figure is the median over the rounds.",
     ),
     (
         "Rate",
@@ -29,8 +29,8 @@ const METHOD: &[(&str, &str)] = &[
     ),
     (
         "Latency",
-        "In rounds of their own a message is due at fixed moments, at half the rate that the \
-         server had taken, and its time is counted from the moment it was due: a server that \
+        "In rounds of their own a message is due at fixed moments, at half the rate at which the \
+         server had relayed, and its time is counted from the moment it was due: a server that \
          stalls is charged for every message that had to wait.",
     ),
     (
@@ -42,8 +42,9 @@ const METHOD: &[(&str, &str)] = &[
     ("System calls", "Counted in a round of their own, under a tracer that slows the server down."),
     (
         "Losses",
-        "A message is lost when it was answered 250 and the sink never saw it. A duplicate is a \
-         delivery that the sink saw before.",
+        "A message counts as lost when it was answered 250 and had not come to the sink at the \
+         round's deadline, nor any other in the 3 s before: a server that puts a delivery off for \
+         longer is charged with it. A duplicate is a delivery that the sink saw before.",
     ),
     (
         "Direct",
@@ -141,7 +142,7 @@ fn put_summary(page: &mut String, found: &Findings) {
     }
     page.push_str("</tr>\n</thead>\n<tbody class=\"words\">\n");
     put_words(page, "Version", &servers, |server| escape(&server.server.version));
-    put_words(page, "Its 250 promises", &servers, |server| match &server.server.failed {
+    put_words(page, "Its 250 promises", &servers, |server| match server.failure() {
         Some(reason) => {
             format!("<b class=\"fault\">Failed: {}</b>", escape(words::first_line(reason)))
         }

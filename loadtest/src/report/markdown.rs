@@ -46,7 +46,7 @@ fn put_servers(text: &mut String, found: &Findings) {
     text.push_str("\n| server | version | what its 250 promises |\n|---|---|---|\n");
     for figures in found.all() {
         let server = figures.server;
-        let promise = match &server.failed {
+        let promise = match figures.failure() {
             Some(reason) => format!("failed: {}", words::first_line(reason)),
             None => server.promise.clone(),
         };
