@@ -80,7 +80,8 @@ pub fn cautions(found: &Findings) -> Vec<String> {
         }
         if let Some(lost) = figures.lost.as_ref().filter(|lost| lost.median > 0.0) {
             let lost = messages(lost.median);
-            cautions.push(format!("{name} lost {lost} that it had acknowledged, or held on to them."));
+            cautions
+                .push(format!("{name} lost {lost} that it had acknowledged, or held on to them."));
         }
         if let Some(twice) = figures.duplicates.as_ref().filter(|twice| twice.median > 0.0) {
             let twice = messages(twice.median);
