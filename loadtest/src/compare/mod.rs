@@ -160,7 +160,8 @@ pub struct Watch {
 
 impl Watch {
     fn new(output: &Output) -> io::Result<Watch> {
-        let interrupt = Interrupt::install()?;
+        // Servers and folders would outlive a process that ends at once.
+        let interrupt = Interrupt::patient()?;
         Ok(Watch { interrupt, output: output.clone(), live: None, next_glance: None })
     }
 
