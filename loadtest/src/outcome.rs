@@ -118,6 +118,9 @@ pub struct Sink {
     pub ended: Ended,
     /// From the first message to the last.
     pub seconds: f64,
+    /// When the last message came, by the clock of `Progress::seconds`.
+    #[serde(default)]
+    pub last_seconds: f64,
     /// Transactions answered by 250.
     pub messages: u64,
     /// Distinct Message-IDs among them.

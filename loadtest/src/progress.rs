@@ -140,6 +140,11 @@ impl Live {
         }
     }
 
+    /// What `Progress::seconds` counts from.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// What came since the last `add`: work done, errors, and the latencies of that work.
     pub fn add(&mut self, done: u64, errors: u64, latencies: &Latencies) {
         self.shown.add(done, errors, latencies);

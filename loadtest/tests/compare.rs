@@ -110,6 +110,10 @@ fn losses_and_duplicates_of_a_relay_are_found_and_a_failed_one_stops_nobody() {
         assert_eq!(round["duplicates"], duplicates, "{name}: {round}");
         assert!(round["relayed_rate"].as_f64().unwrap() > 0.0, "{name}: {round}");
     }
+    // The sink has a message before the source knows: both rates end at about the same moment,
+    // and not only when the sink next tells of it.
+    let rate = |name: &str| round("direct")[name].as_f64().unwrap();
+    assert!(rate("relayed_rate") > rate("accepted_rate") / 2.0, "{}", round("direct"));
     assert!(round("toy-none")["cpu_us_per_message"].as_f64().unwrap() > 0.0);
     assert!(round("toy-none")["memory_own_peak"].as_u64().unwrap() > 0);
     assert_eq!(server(&figures, "toy-none")["version"], "toy 1");
