@@ -232,7 +232,7 @@ pub struct Round {
     pub acknowledgement: Latency,
     /// Of the server's whole process tree.
     pub cpu_us_per_message: f64,
-    /// Written to the disk by the whole machine meanwhile.
+    /// Written to the disk by the whole machine meanwhile, and by a sync at the end.
     pub octets_written_per_message: f64,
     /// Anonymous and shared memory of the tree, at its highest.
     pub memory_own_peak: u64,

@@ -169,6 +169,8 @@ impl Bench<'_> {
         let ended = Instant::now();
         // The time of a tree shrinks when a child ends that nobody waits for.
         let cpu = self.cpu().saturating_sub(cpu);
+        // What a server has written and not synced is written for it later.
+        rustix::fs::sync();
         let written = machine::octets_written(self.folder).zip(written);
         let written = written.map_or(0, |(after, before)| after.saturating_sub(before));
         let (arrived, last) = self.sink.done();

@@ -20,7 +20,7 @@ const METHOD: &[(&str, &str)] = &[
     (
         "Rounds",
         "Every server runs alone, in turn: the first round of each, then the second, and so on, \
-         each from an empty queue unless a backlog is told. A figure is the median over the rounds.",
+         each from an empty queue unless a backlog is told. A figure is the median over rounds.",
     ),
     (
         "Rate",
@@ -36,8 +36,8 @@ const METHOD: &[(&str, &str)] = &[
     (
         "Cost",
         "CPU time is that of all processes of the server. Octets written are what the whole \
-         machine wrote to the disk meanwhile. Own memory is anonymous and shared memory at its \
-         highest, without cached files.",
+         machine wrote to the disk meanwhile, and by a sync at the end of the round. Own \
+         memory is anonymous and shared memory at its highest, without cached files.",
     ),
     ("System calls", "Counted in a round of their own, under a tracer that slows the server down."),
     (
