@@ -118,6 +118,9 @@ pub struct Sink {
     pub ended: Ended,
     /// From the first message to the last.
     pub seconds: f64,
+    /// When the last message came, by the clock of `Progress::seconds`.
+    #[serde(default)]
+    pub last_seconds: f64,
     /// Transactions answered by 250.
     pub messages: u64,
     /// Distinct Message-IDs among them.
@@ -207,7 +210,7 @@ pub struct Server {
     pub syscalls: Vec<(String, f64)>,
     /// For IMAP: rate and latency by command.
     pub imap: Vec<ImapCommand>,
-    /// Why this server has no figures, where it has none.
+    /// Why this server has no figures, or none beyond those here: a round failed.
     pub failed: Option<String>,
 }
 
@@ -236,13 +239,13 @@ pub struct Round {
     pub acknowledgement: Latency,
     /// Of the server's whole process tree.
     pub cpu_us_per_message: f64,
-    /// Written to the disk by the whole machine meanwhile.
+    /// Written to the disk by the whole machine meanwhile, and by a sync at the end.
     pub octets_written_per_message: f64,
     /// Anonymous and shared memory of the tree, at its highest.
     pub memory_own_peak: u64,
     /// Resident, at its highest: mapped files count too, shared pages once a process.
     pub memory_resident_peak: u64,
-    /// Acknowledged and never seen by the sink.
+    /// Acknowledged, and not seen by the sink when the round's deadline came.
     pub lost: u64,
     pub duplicates: u64,
     pub errors: Vec<Trouble>,

@@ -67,6 +67,8 @@ pub struct Output {
     pub quiet: bool,
 }
 
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+
 /// Whether the user asked to end. SIGINT or SIGTERM asks; the second one ends the process at once.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
@@ -76,9 +78,18 @@ pub struct Interrupt {
 impl Interrupt {
     pub fn install() -> io::Result<Interrupt> {
         let asked = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in SIGNALS {
             // In this order the first signal finds the flag clear and only sets it.
             flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, asked.clone())?;
+            flag::register(signal, asked.clone())?;
+        }
+        Ok(Interrupt { asked })
+    }
+
+    /// For a command that has to clean up: the second signal is as the first.
+    pub fn patient() -> io::Result<Interrupt> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in SIGNALS {
             flag::register(signal, asked.clone())?;
         }
         Ok(Interrupt { asked })
@@ -127,6 +138,11 @@ impl Live {
             printed_at: started,
             series: Series::new(started),
         }
+    }
+
+    /// What `Progress::seconds` counts from.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// What came since the last `add`: work done, errors, and the latencies of that work.

@@ -118,6 +118,10 @@ fn losses_and_duplicates_of_a_relay_are_found_and_a_failed_one_stops_nobody() {
         assert_eq!(round["duplicates"], duplicates, "{name}: {round}");
         assert!(round["relayed_rate"].as_f64().unwrap() > 0.0, "{name}: {round}");
     }
+    // The sink has a message before the source knows: both rates end at about the same moment,
+    // and not only when the sink next tells of it.
+    let rate = |name: &str| round("direct")[name].as_f64().unwrap();
+    assert!(rate("relayed_rate") > rate("accepted_rate") / 2.0, "{}", round("direct"));
     assert!(round("toy-none")["cpu_us_per_message"].as_f64().unwrap() > 0.0);
     assert!(round("toy-none")["memory_own_peak"].as_u64().unwrap() > 0);
     assert_eq!(server(&figures, "toy-none")["version"], "toy 1");
@@ -195,8 +199,9 @@ fn an_imap_server_is_measured_by_the_kinds_of_command() {
 fn ctrl_c_ends_with_the_report_so_far_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("figures.json");
+    let toy = recipe(folder.path(), "toy", "none");
     let mut child = Command::new(RINGLOAD)
-        .args(["compare", "direct", "--no-half-load", "--json", "--rounds=1000"])
+        .args(["compare", "direct", &toy, "--no-half-load", "--json", "--rounds=1000"])
         .args(["--messages=200", "--sessions=5", "--folder"])
         .arg(folder.path())
         .arg("--out")
@@ -210,7 +215,10 @@ fn ctrl_c_ends_with_the_report_so_far_and_leaves_nothing_behind() {
     for _ in 0..3 {
         lines.next().unwrap().unwrap();
     }
-    kill_process(Pid::from_raw(child.id() as i32).unwrap(), Signal::INT).unwrap();
+    // Twice, as people do: what runs is cleaned up all the same.
+    for signal in [Signal::INT, Signal::TERM] {
+        kill_process(Pid::from_raw(child.id() as i32).unwrap(), signal).unwrap();
+    }
     let began = Instant::now();
     for line in lines {
         line.unwrap();
@@ -243,4 +251,53 @@ fn without_figures_it_fails() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let failed = server(&figures, "nobody")["failed"].as_str().unwrap();
     assert!(failed.contains("/nonexistent/nobody"), "{failed}");
+}
+
+#[test]
+fn figures_that_no_file_takes_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(RINGLOAD)
+        .args(["compare", "direct", "--out", "/nonexistent/figures.json", "--folder"])
+        .arg(folder.path())
+        .args(FEW)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("cannot write /nonexistent/figures.json"), "{errors}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("relayed/s"), "{table}");
+}
+
+#[test]
+fn a_sweep_has_as_many_rounds_as_full_load_and_only_cores_that_are_there() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("python3 is not installed: the toy relay cannot run, nothing was tested");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let toy = recipe(folder.path(), "toy", "none");
+    let arguments = [&toy, "direct", "--rounds=2", "--cores=1,100000", "--backlog=0"];
+    let fewer: Vec<&str> =
+        FEW.iter().copied().filter(|word| !word.starts_with("--rounds")).collect();
+    let out = folder.path().join("figures.json");
+    let output = Command::new(RINGLOAD)
+        .args(["compare", "--folder"])
+        .arg(folder.path())
+        .arg("--out")
+        .arg(&out)
+        .args(fewer)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let figures: Value = serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap();
+    for (sweep, at) in [("by_cores", 1.0), ("by_backlog", 0.0)] {
+        let points = server(&figures, "toy")[sweep].as_array().unwrap();
+        assert_eq!(points.len(), 2, "{sweep}");
+        assert!(points.iter().all(|point| point["at"] == at && point["round"]["messages"] == 200));
+        assert!(server(&figures, "direct")[sweep].as_array().unwrap().is_empty());
+    }
+    assert!(figures["notes"].to_string().contains("100000 cores"), "{}", figures["notes"]);
+    assert_clean(folder.path());
 }

@@ -72,6 +72,19 @@ fn the_headline_is_what_the_figures_say() {
 }
 
 #[test]
+fn a_server_that_failed_later_keeps_its_figures_and_its_promise() {
+    let mut comparison = fixture();
+    comparison.servers[1].failed = Some("the server ended by itself".into());
+    for (name, text) in renderings(&comparison) {
+        if !name.ends_with(".svg") {
+            let told = "postfix failed before its last round: the server ended by itself.";
+            assert!(text.contains(told) && text.contains(HEADLINE), "{name}");
+            assert!(text.contains(&comparison.servers[1].promise), "{name}");
+        }
+    }
+}
+
+#[test]
 fn headlines_are_honest() {
     let rated = |rates: &[f64]| {
         let mut comparison = fixture();

@@ -14,7 +14,7 @@ use super::{
     trace,
 };
 use crate::{
-    outcome::{Comparison, ImapCommand, Point, Round, Server},
+    outcome::{Comparison, ImapCommand, Machine, Point, Round, Server},
     progress::Goal,
 };
 
@@ -52,12 +52,12 @@ pub fn run(args: &Args) -> Result<(Comparison, Watch), RoundError> {
         ),
         Err(error) => return Err(error),
     }
-    let comparison = campaign.report(args)?;
-    Ok((comparison, watch))
+    Ok((campaign.report(args), watch))
 }
 
 struct Campaign {
     setting: Setting,
+    machine: Machine,
     contenders: Vec<Contender>,
     notes: Vec<String>,
     began: Instant,
@@ -80,7 +80,11 @@ impl Campaign {
             deadline: args.round_deadline,
         };
         let (began, began_at) = (Instant::now(), jiff::Timestamp::now());
-        Ok(Campaign { setting, contenders: Vec::new(), notes: Vec::new(), began, began_at })
+        // First of all: a folder that cannot be written to is told before an hour of rounds.
+        let machine = machine::look(&args.folder)
+            .map_err(|error| RoundError::io("measure the disk of --folder", error))?;
+        let (contenders, notes) = (Vec::new(), Vec::new());
+        Ok(Campaign { setting, machine, contenders, notes, began, began_at })
     }
 
     fn all(&mut self, args: &Args, watch: &mut Watch) -> Result<(), RoundError> {
@@ -188,40 +192,59 @@ impl Campaign {
         })
     }
 
-    /// The curves over cores and over the backlog.
+    /// The curves over cores and over the backlog, their rounds interleaved too.
     fn sweeps(&mut self, args: &Args, watch: &mut Watch) -> Result<(), RoundError> {
         for &cores in &args.cores {
-            self.each_line(watch, |contender, setting, watch| {
-                let load = Load { cores: Some(cores), ..Load::default() };
-                let round =
-                    contender.point(&format!("{cores} cores"), load, args, setting, watch)?;
-                let points = &mut contender.server.by_cores;
-                points.extend(round.map(|round| Point { at: cores as f64, round }));
-                Ok(())
+            if !(1..=machine::cores()).contains(&cores) {
+                let there = machine::cores();
+                self.notes.push(format!("Left out: {cores} cores, where there are {there}."));
+                continue;
+            }
+            let load = Load { cores: Some(cores), ..Load::default() };
+            self.sweep(&format!("{cores} cores"), &load, args, watch, |server, round| {
+                server.by_cores.push(Point { at: cores as f64, round });
             })?;
         }
         for &backlog in &args.backlog {
+            let load = Load { backlog, ..Load::default() };
+            self.sweep(&format!("{backlog} waiting"), &load, args, watch, |server, round| {
+                server.by_backlog.push(Point { at: backlog as f64, round });
+            })?;
+        }
+        Ok(())
+    }
+
+    /// As many rounds as at full load, of all that have a server.
+    fn sweep(
+        &mut self,
+        title: &str,
+        load: &Load,
+        args: &Args,
+        watch: &mut Watch,
+        keep: impl Fn(&mut Server, Round),
+    ) -> Result<(), RoundError> {
+        for number in 1..=args.rounds {
             self.each_line(watch, |contender, setting, watch| {
-                let load = Load { backlog, ..Load::default() };
-                let title = format!("{backlog} waiting");
-                let round = contender.point(&title, load, args, setting, watch)?;
-                let points = &mut contender.server.by_backlog;
-                points.extend(round.map(|round| Point { at: backlog as f64, round }));
+                // Without a server there is nothing to be held to cores or to have a queue.
+                if contender.recipe.is_some() {
+                    let load = Load { messages: contender.messages, ..load.clone() };
+                    let title = format!("{title} {number}/{}", args.rounds);
+                    let done = contender.round(&title, &load, setting, watch)?;
+                    keep(&mut contender.server, done.round);
+                }
                 Ok(())
             })?;
         }
         Ok(())
     }
 
-    fn report(self, args: &Args) -> Result<Comparison, RoundError> {
-        let machine = machine::look(&args.folder)
-            .map_err(|error| RoundError::io("measure the disk of --folder", error))?;
-        Ok(Comparison {
+    fn report(self, args: &Args) -> Comparison {
+        Comparison {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: env::args().collect(),
             began: self.began_at.to_string(),
             seconds: self.began.elapsed().as_secs_f64(),
-            machine,
+            machine: self.machine,
             size: args.size.clone(),
             messages: args.messages,
             sessions: args.sessions,
@@ -229,7 +252,7 @@ impl Campaign {
             tls: args.tls.clone(),
             servers: self.contenders.into_iter().map(|contender| contender.server).collect(),
             notes: self.notes,
-        })
+        }
     }
 }
 
@@ -279,28 +302,6 @@ impl Contender {
         let wanted = done.round.relayed_rate * args.round_time.as_secs_f64();
         self.messages = (wanted as u64).max(MESSAGES_MIN).min(args.messages);
         Ok(())
-    }
-
-    /// The median of as many rounds as the others have.
-    fn point(
-        &mut self,
-        title: &str,
-        load: Load,
-        args: &Args,
-        setting: &Setting,
-        watch: &mut Watch,
-    ) -> Result<Option<Round>, RoundError> {
-        // Without a server there is nothing that could be held to cores or have a queue.
-        if self.recipe.is_none() {
-            return Ok(None);
-        }
-        let load = Load { messages: self.messages, ..load };
-        let mut rounds = Vec::new();
-        for number in 1..=args.rounds {
-            let title = format!("{title} {number}/{}", args.rounds);
-            rounds.push(self.round(&title, &load, setting, watch)?.round);
-        }
-        Ok(median(&rounds).cloned())
     }
 
     fn trace(&mut self, setting: &Setting, watch: &mut Watch) -> Result<(), RoundError> {

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
@@ -47,10 +47,20 @@ impl Cell {
         let made = fs::read_to_string("/proc/self/mounts").ok().and_then(|mounts| {
             let group = unified(&mounts)?.join(format!("ringload-{}-{number}", process::id()));
             fs::create_dir(&group).ok()?;
-            // A container may show the files and yet not let a process in.
-            group.join("cpu.stat").exists().then_some(group)
+            Some(Cell::Group(group))
         });
-        made.map_or(Cell::Tree(None), Cell::Group)
+        // A container may show the files and yet not let a process in; what was made goes then.
+        made.filter(Cell::takes_processes).unwrap_or(Cell::Tree(None))
+    }
+
+    fn takes_processes(&self) -> bool {
+        let argv = self.enter(&["true".to_owned()]);
+        let (Cell::Group(path), [program, arguments @ ..]) = (self, argv.as_slice()) else {
+            return false;
+        };
+        let quiet = || Stdio::null();
+        let entered = Command::new(program).args(arguments).stderr(quiet()).stdin(quiet()).status();
+        entered.is_ok_and(|status| status.success()) && path.join("cpu.stat").exists()
     }
 
     /// The command that runs another one inside.
@@ -223,7 +233,7 @@ fn tree(root: i32) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::process::Child;
 
     use super::*;
 
@@ -253,6 +263,17 @@ mod tests {
         let text = "7 (a) b) S 3 7 7 0 -1 4194560 1 0 0 0 10 20 30 40 20 0 1 0 5 6 7\n";
         assert_eq!(parse_stat(text), Some(Stat { state: 'S', parent: 3, ticks: 100 }));
         assert_eq!(parse_stat("7 (a"), None);
+    }
+
+    #[test]
+    fn a_folder_that_is_no_group_takes_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let cell = Cell::Group(folder.path().join("group"));
+        assert!(!cell.takes_processes());
+        fs::create_dir(folder.path().join("group")).unwrap();
+        assert!(!cell.takes_processes(), "it has no cpu.stat");
+        // What a plain folder keeps of the try would keep the folder.
+        fs::remove_file(folder.path().join("group/cgroup.procs")).unwrap();
     }
 
     fn start(cell: &mut Cell) -> Child {

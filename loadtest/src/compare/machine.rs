@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process,
     time::{Duration, Instant},
 };
 
@@ -59,20 +60,26 @@ fn read(path: &str) -> String {
 }
 
 fn sync_latency(folder: &Path) -> io::Result<Latency> {
-    let path = folder.join("sync-latency");
-    let mut file = File::create(&path)?;
+    // Others may write here too: a file or a link of theirs is not to be touched.
+    let path = folder.join(format!("ringload-{}-sync", process::id()));
+    let mut file = File::create_new(&path)?;
+    let outcome = sync_latency_of(&mut file);
+    fs::remove_file(&path)?;
+    outcome
+}
+
+fn sync_latency_of(file: &mut File) -> io::Result<Latency> {
     let mut latencies = Latencies::new();
     let began = Instant::now();
     for _ in 0..SYNCS {
         file.write_all(&[b'x'; SYNC_OCTETS])?;
         let before = Instant::now();
-        fdatasync(&file)?;
+        fdatasync(&*file)?;
         latencies.record(before.elapsed());
         if began.elapsed() > SYNCS_DEADLINE {
             break;
         }
     }
-    fs::remove_file(&path)?;
     Ok(latencies.outcome())
 }
 

@@ -178,7 +178,8 @@ pub struct Watch {
 
 impl Watch {
     fn new(output: &Output) -> io::Result<Watch> {
-        let interrupt = Interrupt::install()?;
+        // Servers and folders would outlive a process that ends at once.
+        let interrupt = Interrupt::patient()?;
         Ok(Watch { interrupt, output: output.clone(), live: None, next_glance: None })
     }
 
@@ -227,11 +228,13 @@ impl Watch {
 pub fn run(args: Args) -> ExitCode {
     let outcome = campaign::run(&args).and_then(|(comparison, mut watch)| {
         watch.begin("compare", Goal::Open);
-        publish(&args, &comparison)?;
+        // The files and the screen: where one cannot be written, the other still has the figures.
+        let published = publish(&args, &comparison);
         if let Some(live) = watch.live.take() {
             let text = report::table(&comparison);
             live.finish(&comparison, &text).map_err(|e| RoundError::io("print the result", e))?;
         }
+        published?;
         Ok(comparison.servers.iter().any(Server::has_figures))
     });
     match outcome {

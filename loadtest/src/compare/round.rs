@@ -156,7 +156,7 @@ impl Bench<'_> {
             if since.elapsed() < QUIET {
                 continue;
             }
-            let spent = (self.cpu() - cpu).as_secs_f64();
+            let spent = self.cpu().saturating_sub(cpu).as_secs_f64();
             if spent < since.elapsed().as_secs_f64() * QUIET_LOAD {
                 return Ok(());
             }
@@ -172,11 +172,18 @@ impl Bench<'_> {
         let Driven { began, source, progress: accepted } = self.drive(argv, &mut peak)?;
         self.drain(source.acknowledged, &mut peak)?;
         let ended = Instant::now();
-        let cpu = self.cpu() - cpu;
-        let written = machine::octets_written(self.folder).zip(written).map_or(0, |(b, a)| b - a);
+        // The time of a tree shrinks when a child ends that nobody waits for.
+        let cpu = self.cpu().saturating_sub(cpu);
+        // What a server has written and not synced is written for it later.
+        rustix::fs::sync();
+        let written = machine::octets_written(self.folder).zip(written);
+        let written = written.map_or(0, |(after, before)| after.saturating_sub(before));
         let (arrived, last) = self.sink.done();
         let sink = self.sink.finish(self.watch)?;
         let relayed = std::mem::take(&mut self.sink.progress);
+        // Progress comes in ticks; but what came after the last new message was a duplicate.
+        let exact = moment(&relayed, sink.last_seconds);
+        let last = last.map(|tick| exact.map_or(tick, |exact| exact.min(tick)));
         let messages = source.acknowledged.max(1) as f64;
         let seconds = last.map_or(0.0, |at| at.saturating_duration_since(began).as_secs_f64());
         let mut round = Round {
@@ -214,7 +221,7 @@ impl Bench<'_> {
             self.step(peak)?;
             if let Some(result) = source.result.take() {
                 let progress = std::mem::take(&mut source.progress);
-                let began = beginning(&progress).unwrap_or(started);
+                let began = moment(&progress, 0.0).unwrap_or(started);
                 return Ok(Driven { began, source: result, progress });
             }
             if started.elapsed() > self.setting.deadline + SOURCE_GRACE {
@@ -257,10 +264,13 @@ impl Bench<'_> {
     }
 }
 
-/// When the sessions of a source began, by its own clock: starting the process is not its work.
-fn beginning(progress: &[(Instant, Progress)]) -> Option<Instant> {
-    let (at, progress) = progress.first()?;
-    at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
+/// A moment of a tool's own clock, by ours; 0 s is when its sessions began, for starting the
+/// process is not its work. A line may be read late and never early.
+fn moment(progress: &[(Instant, Progress)], seconds: f64) -> Option<Instant> {
+    let began = progress.iter().filter_map(|(at, progress)| {
+        at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
+    });
+    began.min()?.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
 /// Compares what was acknowledged with what was seen.
@@ -318,5 +328,25 @@ impl Drop for Folder {
         if fs::remove_dir_all(&self.path).is_err() {
             let _ = fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_of_another_clock_are_those_of_the_line_that_came_soonest() {
+        let start = Instant::now();
+        let line = |millis, seconds| {
+            let progress = Progress { seconds, ..Progress::default() };
+            (start + Duration::from_millis(millis), progress)
+        };
+        let lines = [line(150, 0.05), line(205, 0.2), line(330, 0.3)];
+        let after = |moment: Option<Instant>| moment.unwrap().duration_since(start).as_millis();
+        assert_eq!(after(moment(&lines, 0.0)), 5);
+        assert_eq!(after(moment(&lines, 0.25)), 255);
+        assert_eq!(moment(&[], 1.0), None);
+        assert_eq!(moment(&lines, f64::NAN), None);
     }
 }

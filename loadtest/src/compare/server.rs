@@ -1,6 +1,7 @@
 //! The server under test: laid out from its recipe, started in a cell, watched, stopped.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process, kill_process_group};
 
 use super::{
     RoundError, Watch,
@@ -38,6 +39,8 @@ const LEAVE_OCTETS: u64 = 4096;
 
 /// How often it is looked whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+type Environment = BTreeMap<String, String>;
 
 /// How the server is run, beyond its recipe.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +75,7 @@ impl Server {
         let output = site.folder.join("output");
         lay_out(&plan, site).map_err(|error| RoundError::io("lay out the folder", error))?;
         for argv in &plan.prepare {
-            let status = run(argv, &plan, &output, COMMAND_DEADLINE)
+            let status = run(argv, &plan.env, &output, COMMAND_DEADLINE)
                 .map_err(|error| RoundError::io(&format!("run {}", argv.join(" ")), error))?;
             if !status.is_some_and(|status| status.success()) {
                 return Err(RoundError::Prepare {
@@ -83,7 +86,7 @@ impl Server {
         }
         let argv = wrap(&plan.start, manner);
         let mut cell = Cell::new();
-        let child = spawn(&cell.enter(&argv), &plan, &output)
+        let child = spawn(&cell.enter(&argv), &plan.env, &output)
             .map_err(|error| RoundError::io(&format!("start {}", argv.join(" ")), error))?;
         cell.started(child.id());
         let mut server = Server {
@@ -121,7 +124,7 @@ impl Server {
         match &self.plan.stop {
             Stop::Command(argv) => {
                 let output = self.log.with_extension("stop");
-                let _ = run(argv, &self.plan, &output, STOP_DEADLINE);
+                let _ = run(argv, &self.plan.env, &output, STOP_DEADLINE);
             }
             Stop::Signal(signal) => {
                 let signal = match signal {
@@ -183,7 +186,7 @@ pub fn free_port() -> io::Result<u16> {
 /// The last line a server's version command prints.
 pub fn version(plan: &Plan, folder: &Path) -> String {
     let output = folder.join("version");
-    let _ = run(&plan.version, plan, &output, COMMAND_DEADLINE);
+    let _ = run(&plan.version, &plan.env, &output, COMMAND_DEADLINE);
     tool::tail(&output).lines().last().unwrap_or("unknown").trim().to_owned()
 }
 
@@ -221,12 +224,12 @@ fn wrap(argv: &[String], manner: &Manner) -> Vec<String> {
     wrapped
 }
 
-fn spawn(argv: &[String], plan: &Plan, output: &Path) -> io::Result<Child> {
+fn spawn(argv: &[String], env: &Environment, output: &Path) -> io::Result<Child> {
     let output = File::options().create(true).append(true).open(output)?;
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     Command::new(program)
         .args(arguments)
-        .envs(&plan.env)
+        .envs(env)
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
@@ -237,13 +240,17 @@ fn spawn(argv: &[String], plan: &Plan, output: &Path) -> io::Result<Child> {
 /// Runs a command to its end, which is `None` when it had to be killed.
 fn run(
     argv: &[String],
-    plan: &Plan,
+    env: &Environment,
     output: &Path,
     deadline: Duration,
 ) -> io::Result<Option<ExitStatus>> {
-    let mut child = spawn(argv, plan, output)?;
+    let mut child = spawn(argv, env, output)?;
     let status = wait(&mut child, deadline);
     if status.is_none() {
+        // What it started is of its group.
+        if let Some(group) = tool::pid(&child) {
+            let _ = kill_process_group(group, rustix::process::Signal::KILL);
+        }
         child.kill()?;
         child.wait()?;
     }
@@ -279,4 +286,26 @@ fn greets(address: SocketAddr, protocol: Protocol) -> bool {
         Ok(greeted)
     };
     greets().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_takes_too_long_ends_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("output");
+        let argv = ["sh", "-c", "sleep 100 & echo $!; wait"].map(String::from);
+        let ended = run(&argv, &BTreeMap::new(), &output, Duration::from_millis(500)).unwrap();
+        assert!(ended.is_none());
+        let sleep = fs::read_to_string(&output).unwrap();
+        let stat = || fs::read_to_string(format!("/proc/{}/stat", sleep.trim()));
+        let began = Instant::now();
+        // Without a parent it is a zombie until init looks, where init does.
+        while stat().is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(began.elapsed() < STOP_DEADLINE, "{sleep} still runs");
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
 }

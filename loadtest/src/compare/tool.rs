@@ -24,7 +24,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Lines of a log that are shown with a failure.
 const TAIL_LINES: usize = 8;
 
-/// How often progress is printed by a child: the moment the last message came is known that well.
+/// How often progress is printed by a child, at most: it counts what its rings tell in ticks.
 pub const PROGRESS_EVERY: &str = "20ms";
 
 /// One line of a tool.

@@ -59,7 +59,7 @@ const LINES_METHOD: &[(&str, &str)] = &[
     (
         "Rounds",
         "Every server runs alone, in turn: the first round of each, then the second, and so on, \
-         each from an empty queue. A figure is the median over the rounds.",
+         each from an empty queue unless a backlog is told. A figure is the median over the rounds.",
     ),
     (
         "Rate",
@@ -75,14 +75,15 @@ const LINES_METHOD: &[(&str, &str)] = &[
     (
         "Cost",
         "CPU time is that of all processes of the server. Octets written are what the whole \
-         machine wrote to the disk meanwhile. Own memory is anonymous and shared memory at its \
-         highest, without cached files.",
+         machine wrote to the disk meanwhile, and by a sync at the end of the round. Own \
+         memory is anonymous and shared memory at its highest, without cached files.",
     ),
     ("System calls", "Counted in a round of their own, under a tracer that slows the server down."),
     (
         "Losses",
-        "A message is lost when it was answered 250 and the sink never saw it. A duplicate is a \
-         delivery that the sink saw before.",
+        "A message counts as lost when it was answered 250 and had not come to the sink at the \
+         round's deadline, nor any other in the 3 s before: a server that puts a delivery off for \
+         longer is charged with it. A duplicate is a delivery that the sink saw before.",
     ),
     (
         "Direct",

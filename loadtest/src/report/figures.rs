@@ -26,7 +26,7 @@ pub struct Spread {
 /// How the latencies of a comparison were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// At a fixed rate, half of what the server had taken.
+    /// At a fixed rate, half of that at which the server had relayed.
     Half,
     /// As fast as answers came.
     Full,
@@ -139,7 +139,7 @@ impl<'a> Figures<'a> {
             cpu: spent(|round| round.cpu_us_per_message),
             calls: calls(server, |_| true),
             syncs: calls(server, |name| SYNCS.contains(&name)),
-            written: closed(|round| round.octets_written_per_message).filter(|_| !direct),
+            written: spent(|round| round.octets_written_per_message),
             memory: spent(|round| round.memory_own_peak as f64),
             lost: total(server, |round| round.lost),
             duplicates: total(server, |round| round.duplicates),
@@ -148,6 +148,11 @@ impl<'a> Figures<'a> {
 
     pub fn name(&self) -> &'a str {
         &self.server.name
+    }
+
+    /// Why there are no figures at all. A server that failed later has those of the rounds before.
+    pub fn failure(&self) -> Option<&'a str> {
+        self.server.failed.as_deref().filter(|_| self.relayed.is_none())
     }
 
     /// Several times this server's median rate is the other's: 2 if this one is twice as fast.

@@ -103,7 +103,7 @@ fn put_summary(page: &mut String, found: &Findings) {
     }
     page.push_str("</tr>\n</thead>\n<tbody class=\"words\">\n");
     put_words(page, "Version", &servers, |server| escape(&server.server.version));
-    put_words(page, "Its 250 promises", &servers, |server| match &server.server.failed {
+    put_words(page, "Its 250 promises", &servers, |server| match server.failure() {
         Some(reason) => {
             format!("<b class=\"fault\">Failed: {}</b>", escape(words::first_line(reason)))
         }

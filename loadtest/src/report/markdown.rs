@@ -48,7 +48,7 @@ fn put_servers(text: &mut String, found: &Findings) {
     let _ = write!(text, "\n| server | version | what its {answer} promises |\n|---|---|---|\n");
     for figures in found.all() {
         let server = figures.server;
-        let promise = match &server.failed {
+        let promise = match figures.failure() {
             Some(reason) => format!("failed: {}", words::first_line(reason)),
             None => server.promise.clone(),
         };

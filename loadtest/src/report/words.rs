@@ -74,11 +74,16 @@ pub fn cautions(found: &Findings) -> Vec<String> {
     for figures in found.all() {
         let name = figures.name();
         if let Some(reason) = &figures.server.failed {
-            cautions.push(format!("{name} gave no figures: {}", sentence(first_line(reason))));
+            let what = match figures.failure() {
+                Some(_) => "gave no figures",
+                None => "failed before its last round",
+            };
+            cautions.push(format!("{name} {what}: {}", sentence(first_line(reason))));
         }
         if let Some(lost) = figures.lost.as_ref().filter(|lost| lost.median > 0.0) {
             let lost = messages(lost.median);
-            cautions.push(format!("{name} lost {lost} that it had acknowledged."));
+            cautions
+                .push(format!("{name} lost {lost} that it had acknowledged, or held on to them."));
         }
         if let Some(twice) = figures.duplicates.as_ref().filter(|twice| twice.median > 0.0) {
             let twice = messages(twice.median);

@@ -213,8 +213,9 @@ fn sink(args: &Args) -> Result<bool, SinkError> {
     shared.stop.store(true, Ordering::Relaxed);
     let (tally, obeyed) = sum(crew.join()?, args.rules.len());
     let is_complete = args.expect.is_none_or(|count| tally.distinct() >= count);
-    let (rules, series) = (args.rules.clone(), live.series());
-    let sink = summary::outcome(Totals { tally, rules, obeyed, ended, series }, &ledger);
+    let (rules, series, started) = (args.rules.clone(), live.series(), live.started());
+    let totals = Totals { tally, rules, obeyed, ended, started, series };
+    let sink = summary::outcome(totals, &ledger);
     live.finish(&sink, &summary::text(&sink))?;
     Ok(is_complete)
 }

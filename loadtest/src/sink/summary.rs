@@ -1,6 +1,9 @@
 //! What a sink reports when it ends, for programs and for people.
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    time::{Duration, Instant},
+};
 
 use super::{
     count::{DUPLICATES_NAMED_MAX, LIMITS, Ledger, TROUBLES, Tally},
@@ -22,6 +25,7 @@ pub struct Totals {
     /// How often each rule was obeyed.
     pub obeyed: Vec<u64>,
     pub ended: Ended,
+    pub started: Instant,
     pub series: Vec<Progress>,
 }
 
@@ -37,6 +41,9 @@ pub fn outcome(totals: Totals, ledger: &Ledger) -> Sink {
         version: env!("CARGO_PKG_VERSION").into(),
         ended: totals.ended,
         seconds,
+        last_seconds: tally
+            .span
+            .map_or(0.0, |(_, last)| last.saturating_duration_since(totals.started).as_secs_f64()),
         messages: tally.messages,
         unique: tally.unique,
         duplicates: tally.duplicates,
@@ -120,8 +127,6 @@ fn section(title: &str, lines: impl ExactSizeIterator<Item = String>) -> String 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
@@ -136,8 +141,11 @@ mod tests {
         }
         let rules = vec!["delay=5ms".parse().unwrap(), "p=0.5 twice".parse().unwrap()];
         let series = Vec::new();
-        let totals = Totals { tally, rules, obeyed: vec![0, 1], ended: Ended::Count, series };
+        let (obeyed, ended) = (vec![0, 1], Ended::Count);
+        let started = start - Duration::from_millis(500);
+        let totals = Totals { tally, rules, obeyed, ended, started, series };
         let sink = outcome(totals, &ledger);
+        assert_eq!((sink.seconds, sink.last_seconds), (1.0, 1.5));
         assert_eq!(sink.seen, [Seen { run: "r".into(), ids: vec![(1, 2), (5, 5)] }]);
         let got = text(&sink);
         let lines: Vec<_> = got.lines().filter(|line| !line.contains("of CPU")).collect();

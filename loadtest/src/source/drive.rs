@@ -43,7 +43,9 @@ pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
         End::Count(count) => Goal::Count(count),
         End::After(duration) => Goal::Time(duration),
     };
-    let connecting = Instant::now();
+    // Its clock is that of the sessions: whoever reads progress takes their beginning from it.
+    let live = Live::new(output, &format!("source {}", plan.target), goal);
+    let connecting = live.started();
     let begun = match plan.arrivals {
         Arrivals::Closed => connecting,
         Arrivals::Even(_) | Arrivals::Poisson(_) => connecting + LEAD,
@@ -63,7 +65,6 @@ pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
 
     let deadline = Instant::now() + plan.deadline;
     let until = Until { interrupt, count: None, time: None, deadline };
-    let live = Live::new(output, &format!("source {}", plan.target), goal);
     let mut watch = Watch { live, latencies: Latencies::new() };
     let ended = watch.until_the_end(&plan, &reports, &until, &stop);
     let mut tallies = Vec::new();
