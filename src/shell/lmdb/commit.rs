@@ -143,7 +143,10 @@ impl Writer {
             self.settle_debts();
         } else {
             match self.write(&batch.jobs) {
-                Ok(()) => self.answer(&mut batch.jobs, Ok(())),
+                Ok(()) => {
+                    self.answer(&mut batch.jobs, Ok(()));
+                    self.gather.committed(batch.awaited, began.elapsed());
+                }
                 Err(Trouble::Full) => {
                     self.refuse(&mut batch.jobs);
                     self.settle_debts();
@@ -152,7 +155,6 @@ impl Writer {
                 Err(Trouble::Fatal(sentence)) => self.fail(&mut batch.jobs, sentence),
             }
         }
-        self.gather.committed(batch.awaited, began.elapsed());
         self.batch.jobs = batch.jobs;
     }
 
