@@ -59,7 +59,7 @@ const LINES_METHOD: &[(&str, &str)] = &[
     (
         "Rounds",
         "Every server runs alone, in turn: the first round of each, then the second, and so on, \
-         each from an empty queue unless a backlog is told. A figure is the median over the rounds.",
+         each from an empty queue unless a backlog is told. A figure is the median over rounds.",
     ),
     (
         "Rate",
