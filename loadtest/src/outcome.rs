@@ -118,6 +118,8 @@ pub struct Sink {
     pub ended: Ended,
     /// From the first message to the last.
     pub seconds: f64,
+    /// When the last message came, since the start of the run.
+    pub last_seconds: Option<f64>,
     /// Transactions answered by 250.
     pub messages: u64,
     /// Distinct Message-IDs among them.

@@ -161,6 +161,11 @@ impl Live {
         self.draw(now);
     }
 
+    /// What the seconds of its lines count from.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The run so far, for the result: about one point a second.
     pub fn series(&mut self) -> Vec<Progress> {
         self.series.points(Instant::now())

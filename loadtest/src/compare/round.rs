@@ -172,6 +172,7 @@ impl Bench<'_> {
         let (arrived, last) = self.sink.done();
         let sink = self.sink.finish(self.watch)?;
         let relayed = std::mem::take(&mut self.sink.progress);
+        let last = last_message(&relayed, &sink).filter(|_| sink.unique == arrived).or(last);
         let messages = source.acknowledged.max(1) as f64;
         let seconds = last.map_or(0.0, |at| at.saturating_duration_since(began).as_secs_f64());
         let mut round = Round {
@@ -263,10 +264,16 @@ impl Bench<'_> {
     }
 }
 
-/// When the sessions of a source began, by its own clock: starting the process is not its work.
+/// When a tool began, by its own clock: starting the process is not its work.
 fn beginning(progress: &[(Instant, Progress)]) -> Option<Instant> {
     let (at, progress) = progress.first()?;
     at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
+}
+
+/// When the last message came to the sink, by its own clock: its progress is too seldom for rounds
+/// of a fraction of a second.
+fn last_message(progress: &[(Instant, Progress)], sink: &Sink) -> Option<Instant> {
+    beginning(progress)?.checked_add(Duration::try_from_secs_f64(sink.last_seconds?).ok()?)
 }
 
 /// Compares what was acknowledged with what was seen.

@@ -213,8 +213,15 @@ fn sink(args: &Args) -> Result<bool, SinkError> {
     shared.stop.store(true, Ordering::Relaxed);
     let (tally, obeyed) = sum(crew.join()?, args.rules.len());
     let is_complete = ended != Ended::Deadline || args.expect.is_none();
-    let (rules, series) = (args.rules.clone(), live.series());
-    let sink = summary::outcome(Totals { tally, rules, obeyed, ended, series }, &ledger);
+    let totals = Totals {
+        tally,
+        rules: args.rules.clone(),
+        obeyed,
+        started: live.started(),
+        ended,
+        series: live.series(),
+    };
+    let sink = summary::outcome(totals, &ledger);
     live.finish(&sink, &summary::text(&sink))?;
     Ok(is_complete)
 }

@@ -1,6 +1,9 @@
 //! What a sink reports when it ends, for programs and for people.
 
-use std::{env, time::Duration};
+use std::{
+    env,
+    time::{Duration, Instant},
+};
 
 use super::{
     count::{DUPLICATES_NAMED_MAX, LIMITS, Ledger, TROUBLES, Tally},
@@ -21,6 +24,7 @@ pub struct Totals {
     pub rules: Vec<Rule>,
     /// How often each rule was obeyed.
     pub obeyed: Vec<u64>,
+    pub started: Instant,
     pub ended: Ended,
     pub series: Vec<Progress>,
 }
@@ -32,11 +36,14 @@ pub fn outcome(totals: Totals, ledger: &Ledger) -> Sink {
     let rules = totals.rules.iter().map(|rule| rule.text.as_str()).zip(totals.obeyed);
     let limits = LIMITS.iter().map(|(_, text)| *text).zip(tally.limits);
     let troubles = TROUBLES.iter().map(|(_, text)| *text).zip(tally.troubles);
+    let last_seconds =
+        tally.span.map(|(_, last)| last.saturating_duration_since(totals.started).as_secs_f64());
     Sink {
         command: env::args().collect(),
         version: env!("CARGO_PKG_VERSION").into(),
         ended: totals.ended,
         seconds,
+        last_seconds,
         messages: tally.messages,
         unique: tally.unique,
         duplicates: tally.duplicates,
@@ -120,8 +127,6 @@ fn section(title: &str, lines: impl ExactSizeIterator<Item = String>) -> String 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
@@ -136,8 +141,10 @@ mod tests {
         }
         let rules = vec!["delay=5ms".parse().unwrap(), "p=0.5 twice".parse().unwrap()];
         let series = Vec::new();
-        let totals = Totals { tally, rules, obeyed: vec![0, 1], ended: Ended::Count, series };
+        let (obeyed, ended, started) = (vec![0, 1], Ended::Count, start - Duration::from_secs(2));
+        let totals = Totals { tally, rules, obeyed, started, ended, series };
         let sink = outcome(totals, &ledger);
+        assert_eq!((sink.seconds, sink.last_seconds), (1.0, Some(3.0)));
         assert_eq!(sink.seen, [Seen { run: "r".into(), ids: vec![(1, 2), (5, 5)] }]);
         let got = text(&sink);
         let lines: Vec<_> = got.lines().filter(|line| !line.contains("of CPU")).collect();
