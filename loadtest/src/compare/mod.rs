@@ -209,11 +209,13 @@ impl Watch {
 pub fn run(args: Args) -> ExitCode {
     let outcome = campaign::run(&args).and_then(|(comparison, mut watch)| {
         watch.begin("compare", Goal::Open);
-        publish(&args, &comparison)?;
+        // A file that cannot be written costs nothing but itself.
+        let published = publish(&args, &comparison);
         if let Some(live) = watch.live.take() {
             let text = report::table(&comparison);
             live.finish(&comparison, &text).map_err(|e| RoundError::io("print the result", e))?;
         }
+        published?;
         Ok(comparison.servers.iter().any(|server| !server.closed.is_empty()))
     });
     match outcome {
