@@ -19,6 +19,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use serde::Serialize;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
+    iterator::Signals,
 };
 
 use crate::{
@@ -41,6 +43,10 @@ const SHOWN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The exit code when the user asks a second time.
 const EXIT_AT_ONCE: i32 = 1;
+
+/// Signals this close together are one request: `timeout` sends its own to the process and to the
+/// group that it is in.
+const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 /// Longer than any run: what is left to do at a rate of nearly nothing.
 const LEFT_MAX_SECONDS: f64 = 99.0 * 3_600.0;
@@ -69,7 +75,8 @@ pub struct Output {
 
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
-/// Whether the user asked to end. SIGINT or SIGTERM asks; the second one ends the process at once.
+/// Whether the user asked to end. SIGINT or SIGTERM asks; one that comes again, and not just with
+/// the first, ends the process at once.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -77,12 +84,19 @@ pub struct Interrupt {
 
 impl Interrupt {
     pub fn install() -> io::Result<Interrupt> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let (asked, was_heard) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         for signal in SIGNALS {
-            // In this order the first signal finds the flag clear and only sets it.
-            flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, asked.clone())?;
+            flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, was_heard.clone())?;
             flag::register(signal, asked.clone())?;
         }
+        let mut signals = Signals::new(SIGNALS)?;
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            if signals.forever().next().is_some() {
+                thread::sleep(ONE_REQUEST);
+                was_heard.store(true, Ordering::Relaxed);
+            }
+        })?;
         Ok(Interrupt { asked })
     }
 
@@ -315,23 +329,35 @@ mod tests {
 
     /// Set for the process that the test below starts, which is this very test again.
     const CHILD: &str = "RINGLOAD_TEST_CHILD";
+    const SURVIVED: &str = "two signals at once were one";
 
     #[test]
-    fn asking_twice_ends_at_once() {
+    fn asking_again_ends_at_once_and_signals_together_are_one() {
         if env::var_os(CHILD).is_some() {
             let interrupt = Interrupt::install().unwrap();
             assert!(!interrupt.asked());
             raise(SIGTERM).unwrap();
             assert!(interrupt.asked());
-            raise(SIGINT).unwrap();
+            raise(SIGTERM).unwrap();
+            println!("{SURVIVED}");
+            // Once a moment has passed, a further one ends it.
+            for _ in 0..1_000 {
+                raise(SIGINT).unwrap();
+                thread::sleep(ONE_REQUEST / 10);
+            }
             std::process::exit(0);
         }
         let child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "progress::tests::asking_twice_ends_at_once"])
+            .args([
+                "--exact",
+                "progress::tests::asking_again_ends_at_once_and_signals_together_are_one",
+                "--nocapture",
+            ])
             .env(CHILD, "1")
             .output()
             .unwrap();
         assert_eq!(child.status.code(), Some(EXIT_AT_ONCE), "{child:?}");
+        assert!(String::from_utf8_lossy(&child.stdout).contains(SURVIVED), "{child:?}");
     }
 
     #[test]

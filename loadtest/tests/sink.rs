@@ -391,3 +391,14 @@ fn smtplib_speaks_tls_with_it() {
         assert_eq!(result.seen, [Seen { run: "tls".into(), ids: vec![(3, 3)] }]);
     }
 }
+
+#[test]
+fn a_second_sink_does_not_share_the_port_of_the_first() {
+    let sink = Running::new(&["--cores", "2"]);
+    let second = Command::new(env!("CARGO_BIN_EXE_ringload"))
+        .args(["sink", "--deadline", "1s", "--listen", &sink.address.to_string()])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(second.stderr).unwrap();
+    assert!(!second.status.success() && complaint.contains("cannot be listened on"), "{complaint}");
+}

@@ -72,6 +72,7 @@ pub struct Recipe {
     #[serde(default)]
     needs: BTreeMap<String, Vec<String>>,
     /// Placeholders by what `--tls` asks for.
+    #[serde(default)]
     tls: BTreeMap<String, BTreeMap<String, String>>,
     /// Files to be written into the folder of a round.
     #[serde(default)]

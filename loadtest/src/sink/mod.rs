@@ -226,17 +226,12 @@ fn listen(args: &Args) -> Result<(Vec<SocketAddr>, Vec<Vec<TcpListener>>), SinkE
     let mut addresses = Vec::new();
     for &asked in &args.listen {
         let fault = |error| SinkError::Listen { address: asked, error };
-        let mut address = asked;
-        if asked.port() != 0 {
-            // Without this look the listeners would share the port in silence with those of another
-            // run, as they share it with one another: each would miss what came to the other.
-            drop(TcpListener::bind(asked).map_err(fault)?);
-        }
+        // Without this look, the listeners would share the port in silence with those of another
+        // run, as they share it with one another: each would miss what came to the other.
+        let vacant = TcpListener::bind(asked).and_then(|listener| listener.local_addr());
+        let address = vacant.map_err(fault)?;
         for core in &mut cores {
-            let listener = ring::listen(address).map_err(fault)?;
-            // The first core learns which port was free; the others join it there.
-            address = listener.local_addr().map_err(fault)?;
-            core.push(listener);
+            core.push(ring::listen(address).map_err(fault)?);
         }
         addresses.push(address);
     }

@@ -24,8 +24,8 @@ pub struct Totals {
     pub rules: Vec<Rule>,
     /// How often each rule was obeyed.
     pub obeyed: Vec<u64>,
-    pub ended: Ended,
     pub started: Instant,
+    pub ended: Ended,
     pub series: Vec<Progress>,
 }
 

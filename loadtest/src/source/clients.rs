@@ -12,6 +12,7 @@ use std::{
 };
 
 use crossbeam::channel::Sender;
+use rustix::io::Errno;
 use rustls::{ClientConfig, pki_types::ServerName};
 
 use super::{
@@ -71,6 +72,7 @@ struct Client {
     id: Option<Id>,
     /// When its connection began.
     begun: Option<Instant>,
+    is_connected: bool,
     /// The server's answer is awaited so long.
     answer_by: Option<Instant>,
     back_off: Duration,
@@ -153,6 +155,7 @@ impl Clients {
         let answer_by = now + self.route.answer_timeout;
         let client = &mut self.clients[index as usize];
         client.session = Session::default();
+        client.is_connected = false;
         (client.id, client.begun, client.answer_by) = (Some(id), Some(now), Some(answer_by));
         desk.wake_at(answer_by, id, 0);
     }
@@ -289,7 +292,13 @@ impl Clients {
 
     fn unreachable(&mut self, desk: &mut Desk, error: std::io::Error) {
         let target = self.route.target;
-        self.give_up(desk, SourceError::Unreachable { target, error });
+        self.give_up(
+            desk,
+            match Errno::from_io_error(&error) {
+                Some(Errno::MFILE) => SourceError::Files,
+                _ => SourceError::Unreachable { target, error },
+            },
+        );
     }
 }
 
@@ -304,6 +313,9 @@ impl Service for Clients {
     fn connected(&mut self, desk: &mut Desk, id: Id) {
         self.has_connected = true;
         self.tally.connections += 1;
+        if let Some(index) = self.seat(id) {
+            self.clients[index as usize].is_connected = true;
+        }
         if self.work.manner.security == Security::Implicit {
             self.secure(desk, id);
         }
@@ -334,6 +346,9 @@ impl Service for Clients {
         let why = match why {
             Closed::Failed(error) if !self.has_connected => {
                 return self.unreachable(desk, error);
+            }
+            Closed::Failed(error) if !self.clients[index as usize].is_connected => {
+                format!("connect: {error}")
             }
             Closed::Failed(error) => format!("connection lost: {error}"),
             Closed::Ended => "connection closed by the server".into(),

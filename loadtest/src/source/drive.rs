@@ -66,14 +66,14 @@ pub fn drive(plan: Plan, output: &Output) -> Result<(), SourceError> {
     let deadline = Instant::now() + plan.deadline;
     let until = Until { interrupt, count: None, time: None, deadline };
     let mut watch = Watch { live, latencies: Latencies::new() };
-    let ended = watch.until_the_end(&plan, &reports, &until, &stop);
+    let (ended, stopped) = watch.until_the_end(&plan, &reports, &until, &stop);
     let mut tallies = Vec::new();
     for core in crew.join()? {
         let (tally, rest) = core?;
         watch.add(&rest);
         tallies.push(tally);
     }
-    let result = watch.result(&plan, ended, begun, tallies);
+    let result = watch.result(&plan, (ended, stopped), begun, tallies);
     watch.live.finish(&result, &table::text(&result)).map_err(SourceError::Output)
 }
 
@@ -84,17 +84,18 @@ struct Watch {
 }
 
 impl Watch {
-    /// Gathers figures until every core has ended, and has them end when it is time.
+    /// Gathers figures until every core has ended, and has them end when it is time. Why they did,
+    /// and when they were told to.
     fn until_the_end(
         &mut self,
         plan: &Plan,
         reports: &Receiver<Figures>,
         until: &Until,
         stop: &AtomicBool,
-    ) -> Ended {
+    ) -> (Ended, Option<Instant>) {
         let mut ended = match plan.end {
-            End::Count(_) => Ended::Count,
-            End::After(_) => Ended::Duration,
+            End::Count(_) => (Ended::Count, None),
+            End::After(_) => (Ended::Duration, None),
         };
         loop {
             match reports.recv_timeout(LOOK) {
@@ -107,7 +108,7 @@ impl Watch {
                 continue;
             }
             if let Some(why) = until.over(0) {
-                ended = why;
+                ended = (why, Some(Instant::now()));
                 stop.store(true, Ordering::Relaxed);
             }
         }
@@ -118,9 +119,16 @@ impl Watch {
         self.latencies.merge(&figures.latencies);
     }
 
-    fn result(&mut self, plan: &Plan, ended: Ended, begun: Instant, cores: Vec<Tally>) -> Source {
+    fn result(
+        &mut self,
+        plan: &Plan,
+        (ended, stopped): (Ended, Option<Instant>),
+        begun: Instant,
+        cores: Vec<Tally>,
+    ) -> Source {
         let (sum, acknowledged_ids) = Tally::sum(cores);
-        let last = sum.last_answer.unwrap_or(begun);
+        // A server that no longer answered was measured all the same, until the end was called.
+        let last = stopped.max(sum.last_answer).unwrap_or(begun);
         let seconds = last.saturating_duration_since(begun).as_secs_f64();
         Source {
             command: env::args().collect(),

@@ -40,7 +40,9 @@ use crate::{
 ///
 /// Without --rate the loop is closed: each session sends its next message as soon as the last one
 /// is answered. With --rate it is open: messages are due at that rate whatever the server does,
-/// and their latency counts from when they were due, so that a stall shows in full.
+/// and their latency counts from when they were due, so that a stall shows in full. In a closed
+/// loop it counts from when the end of the message was handed to the kernel: behind the 354 with
+/// DATA, together with the envelope with --bdat and pipelining.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where to send: HOST:PORT
@@ -208,6 +210,8 @@ pub enum SourceError {
     FewSessions(u64),
     #[error("cannot connect to {target}: {error}; see whether the server listens there")]
     Unreachable { target: SocketAddr, error: io::Error },
+    #[error("each session needs an open file, and no more may be opened; raise `ulimit -n`")]
+    Files,
     #[error("the server does not offer {keyword}; try {instead}")]
     NotOffered { keyword: &'static str, instead: &'static str },
     #[error("the server refuses the login: {0}; check --auth and the password")]
