@@ -264,10 +264,13 @@ impl Bench<'_> {
     }
 }
 
-/// When a tool began, by its own clock: starting the process is not its work.
+/// When a tool began, by its own clock: starting the process is not its work. A line is heard late
+/// and never early, so the earliest that any of them says is nearest.
 fn beginning(progress: &[(Instant, Progress)]) -> Option<Instant> {
-    let (at, progress) = progress.first()?;
-    at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
+    let begun = |(at, progress): &(Instant, Progress)| {
+        at.checked_sub(Duration::try_from_secs_f64(progress.seconds).ok()?)
+    };
+    progress.iter().filter_map(begun).min()
 }
 
 /// When the last message came to the sink, by its own clock: its progress is too seldom for rounds
