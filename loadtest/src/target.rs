@@ -61,12 +61,12 @@ fn is_harmless(address: IpAddr) -> bool {
 }
 
 fn is_harmless_v4(address: Ipv4Addr) -> bool {
-    // RFC 2544 §C.2.2: 198.18.0.0/15 is for benchmarks.
+    // RFC 2544 §C.2.2: 198.18.0.0/15 is for benchmarks. Link-local addresses are not let through:
+    // clouds have services of theirs there.
     let [first, second, ..] = address.octets();
     let is_benchmark = first == 198 && second & 0xfe == 18;
     address.is_loopback()
         || address.is_private()
-        || address.is_link_local()
         || address.is_documentation() // RFC 5737
         || is_benchmark
 }
@@ -94,7 +94,6 @@ mod tests {
             "172.16.0.1:25",
             "172.31.255.255:25",
             "192.168.7.7:25",
-            "169.254.1.1:25",
             "192.0.2.1:25",
             "198.51.100.9:25",
             "203.0.113.255:25",
@@ -118,6 +117,7 @@ mod tests {
             "198.17.1.1:25",
             "198.20.0.1:25",
             "100.64.0.1:25",
+            "169.254.1.1:25",
             "224.0.0.1:25",
             "255.255.255.255:25",
             "[::]:25",
