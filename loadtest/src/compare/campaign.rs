@@ -23,6 +23,8 @@ const DIRECT: &str = "direct";
 
 /// Messages of the first, short round, which finds out how fast a peer is.
 const CALIBRATION_MESSAGES: u64 = 500;
+/// A round that is longer than a look by more than this has another one, longer by this.
+const CALIBRATION_GROWTH: u64 = 8;
 
 /// Messages of a round at least, however slow the peer is.
 const MESSAGES_MIN: u64 = 200;
@@ -294,13 +296,15 @@ impl Contender {
         watch: &mut Watch,
     ) -> Result<(), RoundError> {
         self.messages = args.messages;
-        if args.messages <= CALIBRATION_MESSAGES {
-            return Ok(());
+        let mut look = CALIBRATION_MESSAGES;
+        // A look much shorter than the round tells more of the start than of the rate.
+        while look < self.messages {
+            let load = Load { messages: look, ..Load::default() };
+            let done = self.round("first look", &load, setting, watch)?;
+            let wanted = done.round.relayed_rate * args.round_time.as_secs_f64();
+            self.messages = (wanted as u64).max(MESSAGES_MIN).min(args.messages);
+            look *= CALIBRATION_GROWTH;
         }
-        let load = Load { messages: CALIBRATION_MESSAGES, ..Load::default() };
-        let done = self.round("first look", &load, setting, watch)?;
-        let wanted = done.round.relayed_rate * args.round_time.as_secs_f64();
-        self.messages = (wanted as u64).max(MESSAGES_MIN).min(args.messages);
         Ok(())
     }
 
