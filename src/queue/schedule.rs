@@ -117,6 +117,11 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         place
     }
 
+    /// Parcels in memory, waiting or under way.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     pub fn known(&self, hop: &H) -> Option<Place> {
         self.places.get(hop).copied()
     }

@@ -94,6 +94,21 @@ pub struct Relay {
     last: Now,
 }
 
+/// What the relay of one core holds, against the bounds it was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Census {
+    /// Connections of clients.
+    pub inbound: usize,
+    /// Connections to next hops, those being made included.
+    pub outbound: usize,
+    /// Parcels in memory, of at most `WINDOW_MAX`.
+    pub parcels: usize,
+    /// Octets of bodies kept for delivery.
+    pub kept_octets: usize,
+    /// Octets of bodies in sessions and on their way to the disk.
+    pub inbound_octets: usize,
+}
+
 /// One input's worth of time and outputs.
 struct Turn<'a> {
     now: Now,
@@ -166,6 +181,17 @@ impl Relay {
     pub fn next_wake(&self) -> Option<Instant> {
         let on_disk = self.next_look().map(|wall| self.last.instant_of(wall));
         [self.connections.next_deadline(), on_disk, self.dial_again].into_iter().flatten().min()
+    }
+
+    /// What there is now.
+    pub fn census(&self) -> Census {
+        Census {
+            inbound: self.connections.inbound_count(),
+            outbound: self.connections.outbound_count() + self.dials.len(),
+            parcels: self.schedule.held(),
+            kept_octets: self.body_memory,
+            inbound_octets: self.inbound_memory,
+        }
     }
 
     fn take(&mut self, turn: &mut Turn<'_>, input: Input) {
