@@ -40,6 +40,13 @@ const HOUSES: &[House] = &[
         confined: LOADTEST_CONFINED,
         forbidden: LOADTEST_FORBIDDEN,
     },
+    House {
+        source: "tests/sim/src/",
+        floors: false,
+        unsafe_room: "nowhere/",
+        confined: SIM_CONFINED,
+        forbidden: SIM_FORBIDDEN,
+    },
 ];
 
 /// Imports only point down, and the modules of floor 2 do not import each other.
@@ -123,6 +130,36 @@ const LOADTEST_FORBIDDEN: &[(&str, &[&str])] = &[
     ("dbg!", &[]),
     ("println!", &[]),
     ("print!", &[]),
+    ("fn get_", &[]),
+    ("mod util", &[]),
+    ("mod helper", &[]),
+    ("mod manager", &[]),
+    ("mod common", &[]),
+];
+
+/// A run is made of its seed alone: only who starts runs may look at clocks and threads.
+const SIM_CONFINED: &[(&str, &[&str])] = &[
+    ("std::time::Instant", SIM_STARTERS),
+    ("std::time::SystemTime", &[]),
+    ("std::thread", SIM_STARTERS),
+    ("std::fs", SIM_STARTERS),
+    ("std::env", SIM_STARTERS),
+    ("std::collections::HashMap", &[]),
+    ("std::collections::HashSet", &[]),
+];
+
+const SIM_STARTERS: &[&str] = &["campaign.rs", "main.rs", "bin/"];
+
+/// Its own list of bugs and its own plans may be wrong: then it panics.
+const SIM_FORBIDDEN: &[(&str, &[&str])] = &[
+    (".unwrap()", &[]),
+    (".expect(", &[]),
+    ("unreachable!", &[]),
+    ("unimplemented!", &[]),
+    ("todo!", &[]),
+    ("dbg!", &[]),
+    ("println!", SIM_STARTERS),
+    ("print!", SIM_STARTERS),
     ("fn get_", &[]),
     ("mod util", &[]),
     ("mod helper", &[]),
@@ -477,6 +514,9 @@ fn untidy_files_are_found() {
             "only be named in loadtest/src/ring/",
         ),
         ("loadtest/src/a.rs", "//! x\nfn a() { b().unwrap() }\n", "`.unwrap()` outside tests"),
+        ("tests/sim/src/world/a.rs", "//! x\nuse std::time::Instant;\n", "may only be named in"),
+        ("tests/sim/src/peer.rs", "//! x\nuse std::collections::HashMap;\n", "may not be named"),
+        ("tests/sim/src/peer.rs", "//! x\nfn a() { unsafe { b() } }\n", "outside tests/sim/src/"),
         ("loadtest/src/a.rs", "//! x\nfn a() { println!() }\n", "`println!` outside tests"),
     ] {
         let faults = check(path, text);

@@ -1,0 +1,129 @@
+//! `cargo mutations`: puts each deliberate bug into a copy of the sources and sees a seed catch it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::Instant,
+};
+
+use clap::Parser;
+use ringmail_sim::mutations::{Mutation, list};
+
+/// Builds the simulation with each bug of `mutations.toml`, and looks for a seed that fails.
+#[derive(Parser)]
+#[command(name = "cargo mutations --")]
+struct Arguments {
+    /// Only those whose name holds this text.
+    filter: Option<String>,
+    /// Seeds to try for each.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+}
+
+/// The copy of the workspace, and where it is built.
+struct Bench {
+    root: PathBuf,
+    tree: PathBuf,
+    build: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let wanted = |mutation: &Mutation| {
+        arguments.filter.as_ref().is_none_or(|filter| mutation.name.contains(filter))
+    };
+    let bench = match Bench::new() {
+        Ok(bench) => bench,
+        Err(error) => {
+            eprintln!("the sources cannot be copied: {error}; check the room below target/");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut caught, mut missed) = (0, Vec::new());
+    for mutation in list().into_iter().filter(wanted) {
+        let began = Instant::now();
+        match bench.try_out(&mutation, arguments.seeds) {
+            Ok(Some(how)) => {
+                caught += 1;
+                println!("caught  {} ({how}; {:.0?})", mutation.name, began.elapsed());
+            }
+            Ok(None) => {
+                println!("MISSED  {}", mutation.name);
+                missed.push(mutation.name);
+            }
+            Err(error) => {
+                println!("FAULTY  {}: {error}", mutation.name);
+                missed.push(mutation.name);
+            }
+        }
+    }
+    println!("{caught} caught, {} missed", missed.len());
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Bench {
+    fn new() -> io::Result<Bench> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        let bench = Bench {
+            tree: root.join("target/mutations/tree"),
+            build: root.join("target/mutations/build"),
+            root,
+        };
+        for name in ["Cargo.toml", "Cargo.lock", "src", "tests", "benches", "loadtest"] {
+            copy(&bench.root.join(name), &bench.tree.join(name))?;
+        }
+        Ok(bench)
+    }
+
+    /// What caught it; `None`: no seed did.
+    fn try_out(&self, mutation: &Mutation, seeds: u64) -> io::Result<Option<String>> {
+        let path = self.tree.join(&mutation.file);
+        let good = fs::read_to_string(self.root.join(&mutation.file))?;
+        fs::write(&path, mutation.applied(&good).map_err(io::Error::other)?)?;
+        let result = self.build_and_run(seeds);
+        fs::write(&path, good)?;
+        result
+    }
+
+    fn build_and_run(&self, seeds: u64) -> io::Result<Option<String>> {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--profile", "mutation", "--bin", "sim"])
+            .args(["--package", "ringmail-sim", "--target-dir"])
+            .arg(&self.build)
+            .current_dir(&self.tree)
+            .stderr(Stdio::piped())
+            .output()?;
+        if !built.status.success() {
+            return Err(io::Error::other(String::from_utf8_lossy(&built.stderr).into_owned()));
+        }
+        let ran = Command::new(self.build.join("mutation/sim"))
+            .args(["--failures", "1", "--seeds", &seeds.to_string()])
+            .stderr(Stdio::null())
+            .output()?;
+        if ran.status.success() {
+            return Ok(None);
+        }
+        let said = String::from_utf8_lossy(&ran.stdout);
+        let lines: Vec<&str> = said.lines().collect();
+        let seed = lines.first().map_or("", |line| line.trim_matches(['-', ' ']));
+        let end = lines.iter().position(|line| line.starts_with("again: "));
+        let broken = end.and_then(|end| lines[..end].last()).unwrap_or(&"no reason told");
+        Ok(Some(format!("{seed}: {broken}")))
+    }
+}
+
+/// Copies what differs, so that only that is built again.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(&name))?;
+        }
+    } else if fs::read(from)? != fs::read(to).unwrap_or_default() {
+        fs::create_dir_all(to.parent().unwrap_or(to))?;
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}

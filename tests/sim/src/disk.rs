@@ -1,0 +1,171 @@
+//! The simulated disk: the same rows as LMDB holds, in a map. What is not committed is gone when
+//! the power goes; a commit under way is there whole or not at all.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+};
+
+use crate::{
+    limits::{BATCH_CHANGES_MAX, CHECKSUM},
+    mail::{Message, QueueId},
+    relay::Ticket,
+    store::{Change, Reads, Rows, Table, key, write_batch},
+};
+
+/// A change handed over by a core.
+#[derive(Debug)]
+pub struct Job {
+    pub core: u16,
+    pub ticket: Ticket,
+    pub change: Change,
+}
+
+#[derive(Default)]
+pub struct Disk {
+    rows: Stable,
+    highest: QueueIdOnDisk,
+    /// Handed over, in order.
+    pub waiting: VecDeque<Job>,
+    /// In the transaction under way.
+    pub committing: Option<Vec<Job>>,
+    /// Settlements that found no room. They must succeed.
+    pub owed: Vec<Job>,
+    pub full: bool,
+    pub slow: bool,
+    /// The next commit fails, and all that follow.
+    pub broken: bool,
+    /// Reads fail.
+    pub unreadable: bool,
+}
+
+struct QueueIdOnDisk(QueueId);
+
+impl Default for QueueIdOnDisk {
+    fn default() -> Self {
+        Self(QueueId::MIN)
+    }
+}
+
+#[derive(Default)]
+struct Stable(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Disk {
+    /// What the relay is told of the room.
+    pub fn free(&self) -> u64 {
+        if self.full { 0 } else { 1 << 40 }
+    }
+
+    pub fn highest(&self) -> QueueId {
+        self.highest.0
+    }
+
+    /// Takes what one transaction holds, at most `limit` changes.
+    pub fn begin(&mut self, limit: usize) {
+        let count = self.waiting.len().min(limit.clamp(1, BATCH_CHANGES_MAX));
+        self.committing = Some(self.waiting.drain(..count).collect());
+    }
+
+    /// The transaction is on stable storage.
+    pub fn write<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
+        let Ok(highest) = write_batch(changes, self.highest.0, &mut self.rows);
+        self.highest.0 = highest;
+    }
+
+    /// What a start does first: bodies that were never accepted go.
+    pub fn sweep(&mut self) -> usize {
+        let spooled: Vec<QueueId> = self.keys(Table::Spool).filter_map(key::read_message).collect();
+        for &message in &spooled {
+            let Ok(()) = Change::Abandon { message }.rows(&mut self.rows);
+        }
+        spooled.len()
+    }
+
+    /// The process is gone; so is what it had not committed.
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        self.owed.clear();
+        self.committing = None;
+        self.broken = false;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        Table::ALL.iter().filter(|table| **table != Table::Meta).all(|t| self.keys(*t).count() == 0)
+    }
+
+    pub fn keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
+        let prefix = [table as u8];
+        self.rows
+            .0
+            .range(prefix.to_vec()..)
+            .take_while(move |(key, _)| key.starts_with(&prefix))
+            .map(|(key, _)| &key[1..])
+    }
+
+    pub fn row_of(&self, table: Table, key: &[u8]) -> Option<&[u8]> {
+        self.rows.0.get(&named(table, key)).map(Vec::as_slice)
+    }
+
+    /// The rows of a body with their checksums, in order.
+    pub fn body_rows(&self, id: QueueId) -> impl Iterator<Item = &[u8]> {
+        let prefix = named(Table::Body, &key::message(id));
+        let range = self.rows.0.range(prefix.clone()..);
+        range.take_while(move |(key, _)| key.starts_with(&prefix)).map(|(_, row)| row.as_slice())
+    }
+
+    /// A body as it lies there.
+    pub fn body_of(&self, message: &Message) -> Vec<u8> {
+        self.body_rows(message.id).flat_map(|row| &row[..row.len() - CHECKSUM]).copied().collect()
+    }
+}
+
+fn named(table: Table, key: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(1 + key.len());
+    name.push(table as u8);
+    name.extend_from_slice(key);
+    name
+}
+
+impl Rows for Stable {
+    type Error = Infallible;
+
+    fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), Infallible> {
+        self.0.insert(named(table, key), value.concat());
+        Ok(())
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), Infallible> {
+        self.0.remove(&named(table, key));
+        Ok(())
+    }
+
+    fn delete_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<(), Infallible> {
+        let prefix = named(table, prefix);
+        let range = self.0.range(prefix.clone()..);
+        let keys: Vec<Vec<u8>> = range
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .map(|(key, _)| key.clone())
+            .collect();
+        keys.iter().for_each(|key| drop(self.0.remove(key)));
+        Ok(())
+    }
+
+    fn any_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<bool, Infallible> {
+        let prefix = named(table, prefix);
+        let next = self.0.range(prefix.clone()..).next();
+        Ok(next.is_some_and(|(key, _)| key.starts_with(&prefix)))
+    }
+}
+
+impl Reads for Disk {
+    type Error = Infallible;
+
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Infallible> {
+        Ok(self.row_of(table, key))
+    }
+
+    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Infallible> {
+        let next = self.rows.0.range(named(table, from)..).next();
+        Ok(next.filter(|(key, _)| key[0] == table as u8).map(|(key, _)| &key[1..]))
+    }
+}

@@ -1,0 +1,316 @@
+//! The oracle: knows what every client was promised and what every peer was given, and checks
+//! after each step that the relay keeps its word.
+//!
+//! It believes nobody: it has its own reading of what is on disk (from the changes committed), of
+//! what peers took (from the octets they got), and its own arithmetic of retry times.
+
+mod audit;
+mod letter;
+mod outside;
+mod report;
+
+pub use letter::{Acceptance, End, Fate, Letter, Submission, unstuffed as letter_unstuffed};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    coverage::Coverage,
+    mail::{Message, ParcelId, QueueId},
+    queue::retry,
+    relay::event::{Attempt, AttemptStatus, Event},
+    store::{Accept, Change, Settle},
+    time::{Duration, Now, Wall},
+};
+
+/// A promise that was broken; the run ends with it.
+#[derive(Debug)]
+pub struct Broken(pub String);
+
+pub type Checked = Result<(), Broken>;
+
+pub struct Oracle {
+    retry: retry::Options,
+    /// By token.
+    pub submissions: BTreeMap<u32, Submission>,
+    pub letters: BTreeMap<QueueId, Letter>,
+    /// Messages that are still on disk.
+    pub queued: BTreeSet<QueueId>,
+    /// Addresses and senders that some peer has refused for good.
+    refused: BTreeSet<String>,
+    /// Domains that nothing can be delivered to: their DNS or one of their hosts said so.
+    hopeless: BTreeSet<String>,
+    /// The smallest SIZE that a host of the domain has announced.
+    size_limits: BTreeMap<String, u64>,
+    /// Domains with a host that does not offer SMTPUTF8.
+    plain_only: BTreeSet<String>,
+    /// By link: where the replies end that the relay has not read yet, and what they accept.
+    unheard: BTreeMap<u64, Vec<(u64, QueueId)>>,
+    /// The highest queue id of the lives before this one.
+    floor: QueueId,
+    /// The latest time of day since it started.
+    latest: Wall,
+}
+
+impl Oracle {
+    pub fn new(retry: retry::Options) -> Self {
+        Self {
+            retry,
+            submissions: BTreeMap::new(),
+            letters: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            hopeless: BTreeSet::new(),
+            size_limits: BTreeMap::new(),
+            plain_only: BTreeSet::new(),
+            unheard: BTreeMap::new(),
+            floor: QueueId::MIN,
+            latest: Wall::default(),
+        }
+    }
+
+    /// A life of the relay begins. What the one before it knew and had not committed is excused.
+    pub fn started(&mut self, now: Now) {
+        self.unheard.clear();
+        self.floor = self.letters.keys().next_back().copied().unwrap_or(QueueId::MIN);
+        self.latest = now.wall;
+        for id in &self.queued {
+            let Some(letter) = self.letters.get_mut(id) else { continue };
+            for fate in letter.fates.values_mut() {
+                fate.decided = None;
+                fate.acceptances.iter_mut().for_each(|acceptance| acceptance.excused = true);
+            }
+        }
+    }
+
+    pub fn tick(&mut self, now: Now) {
+        self.latest = self.latest.max(now.wall);
+    }
+
+    // ---- What the relay says ----------------------------------------------------------------
+
+    /// 250 goes out to a client.
+    pub fn acknowledged(&mut self, id: QueueId, token: Option<u32>) -> Checked {
+        let Some(letter) = self.letters.get_mut(&id) else {
+            return broken(format!("250 for {id}, which is not on stable storage"));
+        };
+        if letter.token != token || token.is_none() {
+            return broken(format!(
+                "250 for {id} to the client of {token:?}, it is {:?}",
+                letter.token
+            ));
+        }
+        if std::mem::replace(&mut letter.acknowledged, true) {
+            return broken(format!("250 for {id} a second time"));
+        }
+        Ok(())
+    }
+
+    pub fn note(&mut self, now: Now, event: &Event, coverage: &mut Coverage) -> Checked {
+        match event {
+            Event::Attempt(attempt) => self.attempted(now, attempt, coverage),
+            Event::Removed { id } if self.queued.contains(id) => {
+                broken(format!("{id} is said to be removed, and lies on disk"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn attempted(&mut self, now: Now, attempt: &Attempt, coverage: &mut Coverage) -> Checked {
+        let Attempt { id, status, .. } = attempt;
+        let to = attempt.to.as_str();
+        let domain = attempt.to.domain_text().to_ascii_lowercase();
+        let Some(letter) = self.letters.get_mut(id) else {
+            return broken(format!("an attempt at {id}, which was never committed"));
+        };
+        let expired = now.wall.since(letter.arrived) >= self.retry.expire;
+        let sender = letter.sender.as_deref().unwrap_or("");
+        let may_fail = self.refused.contains(to)
+            || self.refused.contains(sender)
+            || self.hopeless.contains(&domain)
+            || self.size_limits.get(&domain).is_some_and(|limit| *limit < letter.size)
+            || letter.needs_smtputf8 && self.plain_only.contains(&domain);
+        let Some(fate) = letter.fates.get_mut(to) else {
+            return broken(format!("an attempt at {id} for {to}, who is no recipient"));
+        };
+        if let Some(end) = fate.end {
+            return broken(format!("an attempt at {id} for {to}, which is {end:?}"));
+        }
+        let heard = fate.acceptances.iter().any(|known| known.heard && !known.excused);
+        let right = match status {
+            AttemptStatus::Sent => heard,
+            AttemptStatus::Bounced => may_fail && !heard,
+            AttemptStatus::Expired => expired && !heard,
+            AttemptStatus::Deferred => !expired && !heard,
+        };
+        if !right {
+            let reason = String::from_utf8_lossy(&attempt.verdict.reason);
+            return broken(format!(
+                "{to} of {id} is {status:?} ({reason}); heard {heard}, may fail {may_fail}, \
+                 expired {expired}"
+            ));
+        }
+        coverage.count(match status {
+            AttemptStatus::Sent => "relay: sent",
+            AttemptStatus::Bounced => "relay: bounced",
+            AttemptStatus::Expired => "relay: expired",
+            AttemptStatus::Deferred => "relay: deferred",
+        });
+        fate.decided = Some(letter::Decided { status: *status, at: now.wall });
+        Ok(())
+    }
+
+    /// The relay hands over what it has decided about a parcel.
+    pub fn settling(&mut self, settle: &Settle, now: Now) {
+        let letter = self.letters.get_mut(&settle.parcel.message);
+        if let Some(filed) = letter.and_then(|letter| letter.parcels.get_mut(&settle.parcel.part)) {
+            filed.settling = Some(now.wall);
+        }
+    }
+
+    // ---- What is committed ------------------------------------------------------------------
+
+    /// A change is on stable storage now; `body` is what lies on disk of the message it brought.
+    pub fn committed(
+        &mut self,
+        change: &Change,
+        body: impl Fn(&Message) -> Vec<u8>,
+        coverage: &mut Coverage,
+    ) -> Checked {
+        match change {
+            Change::Accept(accept) => {
+                let letter = Letter::of_client(accept, body(&accept.message));
+                self.accepted(letter)
+            }
+            Change::Settle(settle) => {
+                self.settled(settle, coverage)?;
+                if let Some(report) = &settle.report {
+                    self.reported(settle, report, &body(&report.message), coverage)?;
+                }
+                let Some(letter) = self.letters.get_mut(&settle.parcel.message) else {
+                    return Ok(());
+                };
+                for name in settle.left.iter().flat_map(letter::names) {
+                    letter.fates.entry(name).or_default().decided = None;
+                }
+                letter.check_reported()
+            }
+            Change::Spool { .. } | Change::Abandon { .. } => Ok(()),
+        }
+    }
+
+    fn accepted(&mut self, letter: Letter) -> Checked {
+        let id = letter.id;
+        if let Some(token) = letter.token {
+            let Some(submission) = self.submissions.get_mut(&token) else {
+                return broken(format!("{id} was committed, and no client sent it"));
+            };
+            submission.check_accepted(&letter)?;
+            submission.accepted = Some(id);
+        } else if !letter.is_report {
+            return broken(format!("{id} was committed, and no client sent it"));
+        }
+        if id <= self.floor {
+            return broken(format!("{id} is behind {}, of an earlier life", self.floor));
+        }
+        self.queued.insert(id);
+        match self.letters.insert(id, letter) {
+            Some(_) => broken(format!("the queue id {id} was given twice")),
+            None => Ok(()),
+        }
+    }
+
+    fn settled(&mut self, settle: &Settle, coverage: &mut Coverage) -> Checked {
+        let ParcelId { message: id, part } = settle.parcel;
+        let retry = self.retry.clone();
+        let Some(letter) = self.letters.get_mut(&id) else {
+            return broken(format!("a settlement of {id}, which was never committed"));
+        };
+        let Some(filed) = letter.parcels.remove(&part) else {
+            return broken(format!("parcel {part} of {id} was settled twice"));
+        };
+        if filed.due != settle.was {
+            return broken(format!("parcel {part} of {id} was settled where it does not lie"));
+        }
+        let left: Vec<String> = settle.left.iter().flat_map(letter::names).collect();
+        for recipient in &filed.recipients {
+            let fate = letter.fates.entry(recipient.clone()).or_default();
+            let status = fate.decided.map(|decided| decided.status);
+            let stays = left.contains(recipient);
+            let ended = match status {
+                Some(AttemptStatus::Sent) => Some(End::Delivered),
+                Some(AttemptStatus::Bounced) => Some(End::Failed),
+                Some(AttemptStatus::Expired) => Some(End::Expired),
+                Some(AttemptStatus::Deferred) | None => None,
+            };
+            if stays == ended.is_some() {
+                return broken(format!(
+                    "{recipient} of {id}: decided {status:?}, and {} in the queue",
+                    if stays { "stays" } else { "is no longer" }
+                ));
+            }
+            fate.end = ended;
+        }
+        if let Some(stranger) = left.iter().find(|name| !filed.recipients.contains(name)) {
+            return broken(format!("{stranger} appeared in parcel {part} of {id}"));
+        }
+        if let Some(parcel) = &settle.left {
+            coverage.count("relay: a parcel is tried again later");
+            letter.check_retry(&retry, &filed, parcel, coverage)?;
+            letter.parcels.insert(part, letter::Filed::of(parcel));
+        } else if letter.parcels.is_empty() {
+            letter.content = Vec::new();
+            self.queued.remove(&id);
+        }
+        Ok(())
+    }
+
+    fn reported(
+        &mut self,
+        settle: &Settle,
+        report: &Accept,
+        body: &[u8],
+        coverage: &mut Coverage,
+    ) -> Checked {
+        let of = settle.parcel.message;
+        let Some(letter) = self.letters.get_mut(&of) else { return Ok(()) };
+        report::check(letter, report, body, self.retry.warn_after, coverage)?;
+        self.accepted(Letter::of_report(report, body.to_vec()))
+    }
+
+    /// Every recipient of every message has come to its one end.
+    pub fn check_ended(&self) -> Checked {
+        for letter in self.letters.values() {
+            if let Some((name, _)) = letter.fates.iter().find(|(_, fate)| fate.end.is_none()) {
+                return broken(format!("{name} of {} came to no end", letter.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is late without a reason; `patience` is how late may be.
+    pub fn check_lateness(&self, now: Now, patience: Duration) -> Checked {
+        for id in &self.queued {
+            let Some(letter) = self.letters.get(id) else { continue };
+            for (part, filed) in &letter.parcels {
+                let late = now.wall.since(filed.due.at);
+                if late > patience {
+                    return broken(format!(
+                        "parcel {part} of {id} was due {late:?} ago, and nothing happens"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The token in a recipient's or sender's address: `u12x3-…` and `s12`.
+pub fn token_of(address: &str) -> Option<u32> {
+    let rest = address.strip_prefix('u')?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+    rest[..digits].parse().ok()
+}
+
+pub fn broken(what: String) -> Checked {
+    Err(Broken(what))
+}

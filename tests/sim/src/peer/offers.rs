@@ -1,0 +1,48 @@
+//! What a peer offers in its reply to EHLO.
+
+use crate::random::Random;
+
+/// What EHLO offers.
+#[derive(Clone, Copy, Debug)]
+pub struct Offers {
+    pub extended: bool,
+    pub pipelining: bool,
+    pub chunking: bool,
+    pub eight_bit: bool,
+    pub dsn: bool,
+    pub smtputf8: bool,
+    pub size: Option<u64>,
+    pub recipients_max: Option<u32>,
+}
+impl Offers {
+    pub fn of(random: &mut Random) -> Offers {
+        let mut mostly = || random.below(4) > 0;
+        let (extended, pipelining, chunking) = (mostly(), mostly(), mostly());
+        let (eight_bit, dsn, smtputf8) = (mostly(), !mostly(), mostly());
+        let size = [None, None, Some(0), Some(100_000), Some(9000)][random.below(5) as usize];
+        let recipients_max = (random.below(8) == 0).then(|| 1 + random.below(3));
+        Offers { extended, pipelining, chunking, eight_bit, dsn, smtputf8, size, recipients_max }
+    }
+
+    pub(super) fn lines(&self) -> String {
+        let mut lines = vec!["peer.sim.example at your service".to_owned()];
+        for (offered, name) in [
+            (self.pipelining, "PIPELINING"),
+            (self.chunking, "CHUNKING"),
+            (self.eight_bit, "8BITMIME"),
+            (self.dsn, "DSN"),
+            (self.smtputf8, "SMTPUTF8"),
+        ] {
+            if offered {
+                lines.push(name.to_owned());
+            }
+        }
+        lines.extend(self.size.map(|size| format!("SIZE {size}")));
+        lines.extend(self.recipients_max.map(|max| format!("LIMITS RCPTMAX={max}")));
+        let last = lines.len() - 1;
+        let line = |(at, line): (usize, &String)| {
+            format!("250{}{line}\r\n", if at == last { ' ' } else { '-' })
+        };
+        lines.iter().enumerate().map(line).collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! The store at work: changes gather, a commit takes its time, answers come back; reads see what
+//! was committed when they began.
+
+use super::{Event, World};
+use crate::{
+    disk::Job,
+    limits::BATCH_CHANGES_MAX,
+    oracle::Checked,
+    relay::{Input, Space, Ticket},
+    store::{Change, Load, Loaded, StoreError},
+    time::Duration,
+};
+
+impl World {
+    pub(super) fn hand_over(&mut self, core: u16, ticket: Ticket, change: Change) {
+        self.disk.waiting.push_back(Job { core, ticket, change });
+        let gathers = self.while_of(Duration::from_millis(4));
+        let life = self.life;
+        self.push(gathers, Event::CommitBegins { life });
+    }
+
+    pub(super) fn commit_begins(&mut self) {
+        if self.disk.committing.is_some() || self.disk.waiting.is_empty() {
+            return;
+        }
+        let limit = 1 + self.random.below(BATCH_CHANGES_MAX as u32) as usize;
+        self.disk.begin(limit);
+        let most = match self.disk.slow {
+            true => Duration::from_secs(90),
+            false => Duration::from_millis(20),
+        };
+        let takes = self.while_of(most);
+        self.tempt(takes);
+        let life = self.life;
+        self.push(takes, Event::CommitEnds { life });
+    }
+
+    pub(super) fn commit_ends(&mut self) -> Checked {
+        let life = self.life;
+        let Some(jobs) = self.disk.committing.take() else { return Ok(()) };
+        if self.disk.broken {
+            self.coverage.count("disk: a commit failed for good");
+            self.answer(jobs, Err(StoreError::Failed));
+            let owed = std::mem::take(&mut self.disk.owed);
+            self.answer(owed, Err(StoreError::Failed));
+            if let Some(process) = &mut self.process
+                && !std::mem::replace(&mut process.failed, true)
+            {
+                // The main thread looks now and then whether the store still works.
+                let notices = self.while_of(Duration::from_millis(600));
+                self.push(notices, Event::Operation(super::Operation::Collapse { life }));
+            }
+        } else if self.disk.full || !self.disk.owed.is_empty() {
+            self.refuse(jobs);
+            if !self.disk.full {
+                let owed = std::mem::take(&mut self.disk.owed);
+                self.write(&owed)?;
+                self.answer(owed, Ok(()));
+            }
+        } else {
+            self.write(&jobs)?;
+            self.answer(jobs, Ok(()));
+        }
+        self.push(Duration::ZERO, Event::CommitBegins { life });
+        Ok(())
+    }
+
+    /// No room: who waits is told so, what must succeed is owed.
+    fn refuse(&mut self, jobs: Vec<Job>) {
+        let (refused, owed): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| job.change.is_awaited());
+        if !refused.is_empty() {
+            self.coverage.count("disk: no room for mail");
+        }
+        if !owed.is_empty() {
+            self.coverage.count("disk: no room for a settlement");
+        }
+        self.disk.owed.extend(owed);
+        self.answer(refused, Err(StoreError::Full));
+    }
+
+    /// There is room again.
+    pub(super) fn pay_debts(&mut self) -> Checked {
+        let owed = std::mem::take(&mut self.disk.owed);
+        self.write(&owed)?;
+        self.answer(owed, Ok(()));
+        Ok(())
+    }
+
+    /// One transaction: it is on stable storage now.
+    pub(super) fn write(&mut self, jobs: &[Job]) -> Checked {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.say(format_args!("disk: {} changes committed", jobs.len()));
+        self.disk.write(jobs.iter().map(|job| &job.change));
+        for job in jobs {
+            let disk = &self.disk;
+            self.oracle.committed(&job.change, |id| disk.body_of(id), &mut self.coverage)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {
+        let life = self.life;
+        let delay = self.while_of(Duration::from_millis(2));
+        self.tempt(delay);
+        for Job { core, ticket, change } in jobs {
+            let input = Input::Stored { ticket, result, change };
+            self.push(delay, Event::Input { life, core, input });
+        }
+    }
+
+    pub(super) fn load(&mut self, core: u16, ticket: Ticket, load: &Load) {
+        let loaded = if self.disk.unreadable && self.dice(2) {
+            self.coverage.count("disk: a read failed");
+            Loaded::Failed(StoreError::Failed)
+        } else {
+            let mut warned = None;
+            let Ok(loaded) = load.run(&self.disk, &mut |sentence| warned = Some(sentence));
+            if let Some(sentence) = warned {
+                self.say(format_args!("disk: {sentence}"));
+            }
+            loaded
+        };
+        match &loaded {
+            Loaded::Agenda { next: Some(_), .. } => {
+                self.coverage.count("disk: a look of several steps");
+            }
+            Loaded::Page { parcels, next_due: Some(_) } if !parcels.is_empty() => {
+                self.coverage.count("disk: a page with more behind it");
+            }
+            Loaded::Page { parcels, .. } if !parcels.is_empty() => {
+                self.coverage.count("disk: a page");
+            }
+            Loaded::Body { .. } => self.coverage.count("disk: part of a body"),
+            _ => {}
+        }
+        let life = self.life;
+        let delay = self.while_of(Duration::from_millis(30));
+        self.push(delay, Event::Input { life, core, input: Input::Loaded { ticket, loaded } });
+    }
+
+    pub(super) fn tell_space(&mut self) {
+        let (life, free) = (self.life, self.disk.free());
+        let cores = self.process.as_ref().map_or(0, |process| process.cores.len() as u16);
+        for core in 0..cores {
+            let input = Input::Space(Space { free });
+            self.push(Duration::ZERO, Event::Input { life, core, input });
+        }
+    }
+}

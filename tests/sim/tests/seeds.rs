@@ -1,0 +1,63 @@
+//! A couple of thousand short seeds, some long ones, and every seed that once found a bug.
+//!
+//! `RINGMAIL_SIM_SEEDS=20000` makes it as many as a release wants; `cargo sim` runs for as long as
+//! it is told to.
+
+use ringmail_sim::{
+    campaign::{self, Campaign, Summary},
+    plan::Scale,
+    world,
+};
+
+fn assert_kept(summary: &Summary) {
+    println!("{}", summary.line());
+    let failures: Vec<String> =
+        summary.failures.iter().map(|(seed, text)| format!("seed {seed}:\n{text}")).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn short_seeds_keep_every_promise() {
+    let seeds = match std::env::var("RINGMAIL_SIM_SEEDS") {
+        Ok(text) => text.parse().expect("RINGMAIL_SIM_SEEDS is a number"),
+        Err(_) => 2000,
+    };
+    let campaign = Campaign { scale: Scale::Short, first: 1, seeds, time: None, failures_max: 3 };
+    let summary = campaign.run(|_| ());
+    assert_kept(&summary);
+    // Fewer need not meet everything.
+    if seeds >= 2000 {
+        assert_eq!(summary.coverage.missing(), Vec::<&str>::new(), "never met");
+    }
+}
+
+#[test]
+fn long_seeds_keep_every_promise() {
+    let campaign = Campaign { scale: Scale::Long, first: 1, seeds: 8, time: None, failures_max: 1 };
+    assert_kept(&campaign.run(|_| ()));
+}
+
+/// One line a seed: its number, `long` where it is one, and what it found.
+#[test]
+fn seeds_that_found_a_bug_find_it_no_more() {
+    let kept = include_str!("../seeds.txt");
+    for line in kept.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let mut words = line.split_whitespace();
+        let seed = words.next().and_then(|seed| seed.parse().ok()).expect("a seed begins the line");
+        let scale = if words.next() == Some("long") { Scale::Long } else { Scale::Short };
+        let outcome = campaign::run(seed, scale).unwrap_or_else(|panic| panic!("{line}: {panic}"));
+        assert!(outcome.broken.is_none(), "{line}: {:?}", outcome.broken);
+    }
+}
+
+#[test]
+fn one_seed_one_trace() {
+    let run = |seed| world::run(seed, Scale::Short, false).trace.hash();
+    let hashes: Vec<u64> = (1..40).map(run).collect();
+    let again: Vec<u64> = (1..40).map(run).collect();
+    assert_eq!(hashes, again);
+    let mut different = hashes.clone();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), hashes.len(), "every seed is a run of its own");
+}
