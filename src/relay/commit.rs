@@ -48,6 +48,7 @@ impl Relay {
             message_id,
             size: message.size,
             recipients: count,
+            spooled: submission.spooled_rows > 0,
         });
         let spooled_rows = submission.spooled_rows;
         let change = Change::Accept(Box::new(Accept { message, parcels, body, spooled_rows }));

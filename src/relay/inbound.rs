@@ -166,6 +166,11 @@ impl Relay {
         result: Result<(), StoreError>,
     ) {
         let parcels = std::mem::take(&mut accepted.parcels);
+        if let (Err(_), true, Some(first)) = (result, accepted.spooled, parcels.first()) {
+            // Nobody was promised anything: the parts that went ahead are of no use.
+            let change = Change::Abandon { message: first.message.id };
+            self.ledger.store(change, StoreErrand::Abandon, turn.out);
+        }
         if let (Ok(()), Some(first)) = (result, parcels.first()) {
             turn.out.push(Output::Note(Box::new(Event::Accepted {
                 id: first.message.id,

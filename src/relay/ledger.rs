@@ -38,6 +38,8 @@ pub(super) struct Accepted {
     pub message_id: bytes::Bytes,
     pub size: u64,
     pub recipients: u32,
+    /// Parts of its body went to the disk ahead of it.
+    pub spooled: bool,
 }
 
 pub(super) struct Settled {

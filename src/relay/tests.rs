@@ -148,6 +148,23 @@ fn a_commit_waits_for_its_parts_and_fails_with_them() {
 }
 
 #[test]
+fn a_commit_without_room_frees_the_parts_that_went_ahead() {
+    for octets in [SPOOL_THRESHOLD + 100_000, 3000] {
+        let mut bench = Bench::new(ROUTE, 100);
+        bench.client("EHLO c\r\n");
+        bench.mail("c@d.example", octets);
+        if octets > SPOOL_THRESHOLD {
+            bench.stored(|_| Ok(()));
+        }
+        bench.stored(|_| Err(StoreError::Full));
+        let last = bench.said.lines().last().unwrap();
+        assert!(last.starts_with("452 4.3.1"), "{last}");
+        let abandoned = matches!(bench.stores.as_slice(), [(_, Change::Abandon { .. })]);
+        assert_eq!(abandoned, octets > SPOOL_THRESHOLD, "{:?}", bench.stores);
+    }
+}
+
+#[test]
 fn a_next_hop_that_turns_everybody_away_is_left_alone() {
     let mut bench = Bench::new(ROUTE, 100);
     bench.client("EHLO c\r\n");

@@ -98,6 +98,8 @@ struct Entry {
 pub struct HostState {
     pub mood: Mood,
     pub offers: Offers,
+    /// No record names it any more.
+    pub retired: bool,
     /// Domains that have it.
     pub domains: Vec<String>,
 }
@@ -172,6 +174,7 @@ impl World {
             .map(|number| HostState {
                 mood: Mood::Good,
                 offers: Offers::of(&mut random),
+                retired: false,
                 domains: plan
                     .domains
                     .iter()
@@ -181,7 +184,7 @@ impl World {
             })
             .collect();
         let mut world = World {
-            oracle: Oracle::new(plan.config.retry.clone()),
+            oracle: Oracle::new(&plan),
             plan,
             random,
             now: Instant::from_micros(1),

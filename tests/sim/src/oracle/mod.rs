@@ -15,7 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     coverage::Coverage,
+    letters::{Mark, mark_of},
     mail::{Message, ParcelId, QueueId},
+    plan::{Domain, Kind, Plan},
     queue::retry,
     relay::event::{Attempt, AttemptStatus, Event},
     store::{Accept, Change, Settle},
@@ -28,8 +30,15 @@ pub struct Broken(pub String);
 
 pub type Checked = Result<(), Broken>;
 
+/// The longest TTL of a plan, the longest that a next hop is left alone, and some.
+const MEMORY_OF_TROUBLE: Duration = Duration::from_secs(2 * 3600 + 1800 + 1800);
+
 pub struct Oracle {
     retry: retry::Options,
+    /// Domains that mail can be delivered to.
+    deliverable: BTreeSet<String>,
+    /// From then on nothing is in the way of their mail.
+    well_from: Wall,
     /// By token.
     pub submissions: BTreeMap<u32, Submission>,
     pub letters: BTreeMap<QueueId, Letter>,
@@ -52,9 +61,14 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(retry: retry::Options) -> Self {
+    pub fn new(plan: &Plan) -> Self {
+        let leads_somewhere =
+            |domain: &&Domain| matches!(domain.kind, Kind::Mx | Kind::Implicit | Kind::Routed);
+        let in_use = plan.domains.iter().filter(leads_somewhere);
         Self {
-            retry,
+            retry: plan.config.retry.clone(),
+            deliverable: in_use.map(|domain| domain.name.clone()).collect(),
+            well_from: Wall::MAX,
             submissions: BTreeMap::new(),
             letters: BTreeMap::new(),
             queued: BTreeSet::new(),
@@ -80,6 +94,11 @@ impl Oracle {
                 fate.acceptances.iter_mut().for_each(|acceptance| acceptance.excused = true);
             }
         }
+    }
+
+    /// The trouble is over; what the relay remembers of it lasts a little longer.
+    pub fn healed(&mut self, now: Now) {
+        self.well_from = now.wall + MEMORY_OF_TROUBLE;
     }
 
     pub fn tick(&mut self, now: Now) {
@@ -136,6 +155,16 @@ impl Oracle {
             return broken(format!("an attempt at {id} for {to}, which is {end:?}"));
         }
         let heard = fate.acceptances.iter().any(|known| known.heard && !known.excused);
+        let reason = String::from_utf8_lossy(&attempt.verdict.reason);
+        let put_off = matches!(status, AttemptStatus::Deferred | AttemptStatus::Expired);
+        let must_arrive = now.wall > self.well_from
+            && self.deliverable.contains(&domain)
+            && mark_of(to) != Mark::Always
+            && !reason.contains("too many")
+            && !reason.contains("recipients in one transaction");
+        if put_off && must_arrive {
+            return broken(format!("all is well, and {to} of {id} is {status:?}: {reason}"));
+        }
         let right = match status {
             AttemptStatus::Sent => heard,
             AttemptStatus::Bounced => may_fail && !heard,
@@ -143,7 +172,6 @@ impl Oracle {
             AttemptStatus::Deferred => !expired && !heard,
         };
         if !right {
-            let reason = String::from_utf8_lossy(&attempt.verdict.reason);
             return broken(format!(
                 "{to} of {id} is {status:?} ({reason}); heard {heard}, may fail {may_fail}, \
                  expired {expired}"

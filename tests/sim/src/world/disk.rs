@@ -50,7 +50,7 @@ impl World {
                 let notices = self.while_of(Duration::from_millis(600));
                 self.push(notices, Event::Operation(super::Operation::Collapse { life }));
             }
-        } else if self.disk.full || !self.disk.owed.is_empty() {
+        } else if self.disk.full || !self.disk.owed.is_empty() || self.has_no_room_for(&jobs) {
             self.refuse(jobs);
             if !self.disk.full {
                 let owed = std::mem::take(&mut self.disk.owed);
@@ -63,6 +63,12 @@ impl World {
         }
         self.push(Duration::ZERO, Event::CommitBegins { life });
         Ok(())
+    }
+
+    /// A large part finds no room where a small one after it does.
+    fn has_no_room_for(&mut self, jobs: &[Job]) -> bool {
+        let large = jobs.iter().any(|job| matches!(job.change, Change::Spool { .. }));
+        large && self.plan.troubles.full_disk && !self.healed && self.dice(6)
     }
 
     /// No room: who waits is told so, what must succeed is owed.

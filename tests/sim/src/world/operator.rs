@@ -91,9 +91,10 @@ impl World {
                 }
             }
             Operation::Mood(host, mood) => {
-                self.hosts[host].mood = if self.healed { Mood::Good } else { mood };
+                let is_of_use = !self.healed && !self.hosts[host].retired;
+                self.hosts[host].mood = if is_of_use { mood } else { self.hosts[host].mood };
             }
-            Operation::Move => self.zone.moved = true,
+            Operation::Move => self.move_domains(),
             Operation::Heal => self.heal()?,
         }
         Ok(())
@@ -287,6 +288,19 @@ impl World {
         Ok(())
     }
 
+    /// The records change, and hosts that no record names any more are switched off.
+    fn move_domains(&mut self) {
+        self.zone.moved = true;
+        let domains = &self.plan.domains;
+        for (number, host) in self.hosts.iter_mut().enumerate() {
+            let named = |list: &[(u16, usize)]| list.iter().any(|(_, at)| *at == number);
+            host.retired = !domains.iter().any(|domain| named(&domain.moved));
+            if host.retired {
+                host.mood = Mood::Down;
+            }
+        }
+    }
+
     fn jump(&mut self, seconds: i64) {
         self.coverage.count(match seconds < 0 {
             true => "operator: the clock steps back",
@@ -301,7 +315,9 @@ impl World {
         self.zone.healed = true;
         (self.zone.out, self.zone.faulty) = (false, false);
         (self.disk.slow, self.disk.unreadable) = (false, false);
-        self.hosts.iter_mut().for_each(|host| host.mood = Mood::Good);
+        let in_use = self.hosts.iter_mut().filter(|host| !host.retired);
+        in_use.for_each(|host| host.mood = Mood::Good);
+        self.oracle.healed(self.now());
         if let Some(process) = &mut self.process {
             process.crowded = false;
         }

@@ -127,7 +127,9 @@ impl World {
                     return Ok(());
                 }
                 self.coverage.count("mesh: a parcel handed over");
-                let delay = self.while_of(Duration::from_millis(5));
+                // A core may be held up, for seconds where the machine is short of processors.
+                let most = if !self.healed && self.dice(6) { 3000 } else { 5 };
+                let delay = self.while_of(Duration::from_millis(most));
                 self.push(
                     delay,
                     Event::Input { life, core: to, input: Input::Assigned { parcel } },
