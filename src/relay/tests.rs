@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{ConnectionId, Input, Options, Outbox, Output, Relay, Setup, Space, Ticket, Trouble};
 use crate::{
     config::{Config, Machine},
-    limits::SPOOL_THRESHOLD,
-    mail::QueueId,
+    limits::{FRESH_LEASE, SPOOL_THRESHOLD},
+    mail::{DestinationKey, QueueId},
     queue::shaping::Shape,
     random::Random,
     store::{Change, StoreError},
@@ -24,6 +24,7 @@ struct Bench {
     stores: Vec<(Ticket, Change)>,
     queries: Vec<Ticket>,
     notes: usize,
+    assigned: usize,
     connects: Vec<Ticket>,
     connections: u32,
 }
@@ -37,10 +38,14 @@ fn options(more: &str) -> Options {
 
 impl Bench {
     fn new(more: &str, outbound_max: usize) -> Self {
+        Self::of_cores(more, outbound_max, 1)
+    }
+
+    fn of_cores(more: &str, outbound_max: usize, cores: u16) -> Self {
         let relay = Relay::new(Setup {
             options: options(more).into(),
             core: 0,
-            cores: 1,
+            cores,
             random: Random::from_seed([5; 32]),
             highest_id: QueueId::MIN,
             inbound_max: 100,
@@ -55,6 +60,7 @@ impl Bench {
             stores: Vec::new(),
             queries: Vec::new(),
             notes: 0,
+            assigned: 0,
             connects: Vec::new(),
             connections: 1,
         };
@@ -78,6 +84,7 @@ impl Bench {
                 Output::Connect { ticket, .. } => self.connects.push(ticket),
                 Output::Query { ticket, .. } => self.queries.push(ticket),
                 Output::Note(_) => self.notes += 1,
+                Output::Assign { .. } => self.assigned += 1,
                 _ => {}
             }
         }
@@ -161,6 +168,21 @@ fn a_commit_without_room_frees_the_parts_that_went_ahead() {
         assert!(last.starts_with("452 4.3.1"), "{last}");
         let abandoned = matches!(bench.stores.as_slice(), [(_, Change::Abandon { .. })]);
         assert_eq!(abandoned, octets > SPOOL_THRESHOLD, "{:?}", bench.stores);
+    }
+}
+
+#[test]
+fn what_its_owner_may_find_on_disk_is_not_handed_over() {
+    for (commit_takes, handed_over) in [(Duration::from_secs(1), true), (FRESH_LEASE, false)] {
+        let mut bench = Bench::of_cores("", 100, 2);
+        bench.client("EHLO c\r\n");
+        let theirs = |n: &u32| DestinationKey::of(&format!("d{n}.example"), 0, 1).core(2) == 1;
+        let number = (0..).find(theirs).unwrap();
+        bench.mail(&format!("c@d{number}.example"), 3000);
+        bench.now.instant = bench.now.instant + commit_takes;
+        bench.now.wall = bench.now.wall + commit_takes;
+        bench.stored(|_| Ok(()));
+        assert_eq!(bench.assigned == 1, handed_over, "{commit_takes:?}");
     }
 }
 
