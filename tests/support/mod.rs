@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod dns;
+pub mod ledger;
 pub mod sink;
 pub mod source;
 pub mod transcript;

@@ -158,6 +158,9 @@ impl Sink {
     }
 
     pub fn come_up(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
         let listener = TcpListener::bind(self.address)
             .unwrap_or_else(|error| panic!("{}: {error}", self.address));
         let stopping = Arc::new(AtomicBool::new(false));
@@ -197,6 +200,11 @@ impl Sink {
 
     pub fn mails(&self) -> Vec<Mail> {
         self.state.mails.lock().unwrap().clone()
+    }
+
+    /// Takes what has come since the last time; the sink forgets it.
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.state.mails.lock().unwrap())
     }
 
     pub fn connections(&self) -> usize {
