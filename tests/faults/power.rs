@@ -84,6 +84,38 @@ fn power_cuts_lose_nothing_acknowledged() {
     println!("{cuts} power cuts, {ledger}");
 }
 
+/// A store that is being created: nobody was promised anything, but the next start must find its
+/// way.
+#[test]
+fn a_power_cut_at_the_first_start_leaves_no_store_or_a_sound_one() {
+    let mut chance = Chance(2);
+    let sink = Sink::start(Script::default());
+    let settings = Settings::route(&[sink.address]);
+    let mut cuts = 0;
+    for kind in KINDS {
+        for taken in [Taken::All, Taken::Nothing, Taken::Sectors(50)] {
+            for number in 1.. {
+                let home = Home::new(&settings);
+                let disk = Disk::below(&home);
+                disk.arm(kind, number, 1, Deed::CutBefore);
+                let what = format!("{kind:?} {number}, {taken:?}");
+                match home.try_start(&disk.under()) {
+                    // There are not so many operations at a first start.
+                    Ok(_) => break,
+                    Err(Ended { status, said }) => {
+                        assert_eq!(status.signal(), Some(9), "{what}: {status}\n{said}");
+                    }
+                }
+                disk.lose(taken, &mut chance);
+                let ringmail = disk.start(&home, &what);
+                deliver(ringmail.smtp, &numbered(&what, 100));
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts >= 9, "{cuts} cuts");
+}
+
 /// The proof of the proof: on a disk that says "synced" and syncs nothing, mail is lost.
 #[test]
 fn on_a_lying_disk_a_power_cut_loses_acknowledged_mail() {
