@@ -7,4 +7,5 @@
 mod support;
 
 mod disk;
+mod errors;
 mod power;
