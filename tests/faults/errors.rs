@@ -19,6 +19,7 @@ use super::{
 };
 
 const BROKEN: Deed = Deed::Fail(libc::EIO);
+const FULL: Deed = Deed::Fail(libc::ENOSPC);
 
 #[test]
 fn an_operation_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
@@ -75,3 +76,43 @@ fn an_operation_that_fails_at_the_first_start_ends_it_with_a_sentence() {
     }
 }
 
+/// A disk that is full for a while: what was taken is kept, the next is refused, and when there is
+/// room again nobody has to start anything.
+#[test]
+fn a_full_disk_refuses_mail_for_a_while() {
+    // LMDB makes EIO of a write that the full disk cuts short.
+    for deed in [FULL, Deed::Short] {
+        let mut sink = Sink::down(Script::default());
+        let home = Home::new(&Settings::route(&[sink.address]));
+        let disk = Disk::below(&home);
+        let mut ringmail = disk.start(&home, "a new store");
+        let before = Load::new("before", 20);
+        before.run(ringmail.smtp, 2, 3000);
+        disk.arm(Kind::Write, 1, u64::MAX, deed);
+        let during = Load::new("during", 20);
+        during.run(ringmail.smtp, 2, 3000);
+        assert_eq!(during.acknowledged(), Vec::<String>::new(), "{deed:?}");
+        let reply = send(&ringmail, "refused");
+        assert!(reply.starts_with("452 4.3.1 "), "{deed:?}: {reply}");
+        ringmail.wait_for_log("has no room", 1);
+        sink.come_up();
+        disk.disarm();
+        eventually("mail is taken again", || {
+            send(&ringmail, "after").starts_with("250 ").then_some(())
+        });
+        ringmail.wait_for_log("has room again", 1);
+        sink.wait_until(PATIENCE, "all that was taken", |mails| {
+            let ids = Sink::ids(mails);
+            ids.contains_key("after") && before.acknowledged().iter().all(|id| ids[id] == 1)
+        });
+        assert!(ringmail.is_running() && disk.fired() > 0);
+        ringmail.wait_for_log("removed", 21);
+        ringmail.stop();
+    }
+}
+
+fn send(ringmail: &Ringmail, id: &str) -> String {
+    let (mail, rcpt) = (format!("<{SENDER}>"), format!("<{RECIPIENT}>"));
+    let body = numbered(id, 3000);
+    Client::connect(ringmail.smtp).send(&mail, &[&rcpt], &body).unwrap()
+}
