@@ -99,6 +99,13 @@ static int ends_with(const char *path, const char *end)
     return length >= wanted && strcmp(path + length - wanted, end) == 0;
 }
 
+/* A disk that lies about the meta page has no use for O_DSYNC. */
+static int believed(const char *path, int flags)
+{
+    int lied_to = control != NULL && (control->lies & LIE_META) && ends_with(path, "/data.mdb");
+    return lied_to ? flags & ~O_DSYNC : flags;
+}
+
 static int opened(int fd, const char *path, int flags)
 {
     if (fd < 0 || fd >= DESCRIPTORS)
@@ -259,7 +266,7 @@ int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     int mode = va_arg(arguments, int);
     va_end(arguments);
-    return opened(syscall(SYS_openat, AT_FDCWD, path, flags, mode), path, flags);
+    return opened(syscall(SYS_openat, AT_FDCWD, path, believed(path, flags), mode), path, flags);
 }
 
 int open64(const char *path, int flags, ...)
@@ -268,7 +275,7 @@ int open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     int mode = va_arg(arguments, int);
     va_end(arguments);
-    return opened(syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode), path, flags);
+    return open(path, flags | O_LARGEFILE, mode);
 }
 
 int close(int fd)
