@@ -3,8 +3,6 @@
 //!
 //! `RINGMAIL_PROOF_DISK_ERRORS=300` makes the proof as long as a release wants it.
 
-use std::os::unix::process::ExitStatusExt;
-
 use super::{
     disk::{Chance, Deed, Disk, KINDS, Kind, Taken},
     support::{
@@ -14,7 +12,7 @@ use super::{
         ledger::Ledger,
         proof_size,
         sink::{Script, Sink},
-        source::{Client, Load, RECIPIENT, SENDER, deliver, numbered},
+        source::{Client, Load, RECIPIENT, SENDER, numbered},
     },
 };
 

@@ -7,6 +7,7 @@ pub mod binary;
 pub mod dns;
 pub mod ledger;
 pub mod sink;
+pub mod smtp_sink;
 pub mod source;
 pub mod transcript;
 
