@@ -9,4 +9,5 @@ mod support;
 mod disk;
 mod errors;
 mod mounts;
+mod next_hop;
 mod power;
