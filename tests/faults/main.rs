@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod descriptors;
 mod disk;
 mod errors;
 mod mounts;
