@@ -10,5 +10,6 @@ mod descriptors;
 mod disk;
 mod errors;
 mod mounts;
+mod names;
 mod next_hop;
 mod power;
