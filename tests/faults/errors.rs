@@ -38,10 +38,10 @@ fn an_operation_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
         } else {
             sink.come_up()
         }
-        let ringmail = disk.start(&home, &what);
+        let mut ringmail = disk.start(&home, &what);
         let load = Load::new(&format!("error{round}"), usize::MAX);
         disk.arm(kind, number, 1, BROKEN);
-        load.run(ringmail.smtp, 6, 3000);
+        ringmail.keep_busy(&load, |_| 3000);
         let Ended { status, said } = ringmail.wait_for_ending();
         assert_eq!(status.code(), Some(1), "{what}: {status}\n{said}");
         for sentence in ["cannot be written: Input/output error", "start again"] {

@@ -65,10 +65,10 @@ fn power_cuts_lose_nothing_acknowledged() {
             3 => sink.come_up(),
             _ => {}
         }
-        let ringmail = disk.start(&home, &format!("cut {cut}, {plan:?}"));
+        let mut ringmail = disk.start(&home, &format!("cut {cut}, {plan:?}"));
         disk.arm(plan.kind, plan.after, 1, plan.deed);
         let load = Load::new(&format!("cut{cut}"), usize::MAX);
-        load.run_sized(ringmail.smtp, 6, size);
+        ringmail.keep_busy(&load, size);
         let Ended { status, said } = ringmail.wait_for_ending();
         assert_eq!(status.signal(), Some(9), "cut {cut}, {plan:?}: {status}\n{said}");
         disk.lose(plan.taken, &mut chance);

@@ -2,10 +2,7 @@
 //!
 //! `RINGMAIL_PROOF_MESSAGES=100000` makes the proof by smtp-source as long as a release wants.
 
-use std::{
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use super::{relay_to, start, support};
 use support::{

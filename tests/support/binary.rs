@@ -18,7 +18,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually_within};
+use super::{PATIENCE, eventually_within, source::Load};
 
 /// What a test wants of the configuration; the rest is the same for all.
 #[derive(Clone)]
@@ -108,7 +108,11 @@ impl Home {
 
     /// With a configuration of its own; it is told the data folder, quoted.
     pub fn with_config(config: impl FnOnce(&str) -> String) -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap() };
+        let mut home = Self { folder: tempfile::tempdir().unwrap() };
+        if std::env::var_os("RINGMAIL_TEST_KEEP").is_some() {
+            home.folder.disable_cleanup(true);
+            println!("{} is kept", home.folder.path().display());
+        }
         fs::write(home.config(), config(&format!("{:?}", home.data()))).unwrap();
         home
     }
@@ -244,6 +248,14 @@ impl Ringmail {
         let ended =
             eventually_within(2 * PATIENCE, "the process ends", || child.try_wait().unwrap());
         assert!(ended.success(), "{ended}:\n{}", self.log());
+    }
+
+    /// Sends until the process has ended. Clients that were refused come again.
+    pub fn keep_busy(&mut self, load: &Load, size: impl Fn(usize) -> usize + Sync) {
+        eventually_within(4 * PATIENCE, "the process ends under load", || {
+            load.run_sized(self.smtp, 6, &size);
+            (!self.is_running()).then_some(())
+        });
     }
 
     /// Waits for an end that nobody asked for.

@@ -2,12 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
-    time::Duration,
+    fmt, thread,
+    time::{Duration, Instant},
 };
 
 use super::{
-    eventually_within,
     sink::{Mail, Sink},
     source::{Load, is_whole},
 };
@@ -42,20 +41,25 @@ impl Ledger {
 
     /// Waits until all that was acknowledged is here.
     pub fn settle(&mut self, sink: &Sink, patience: Duration) {
-        let what = format!("all of {} acknowledged messages", self.acknowledged.len());
-        eventually_within(patience, &what, || {
+        let deadline = Instant::now() + patience;
+        loop {
             self.receive(sink);
-            let arrived = &self.arrived;
-            self.acknowledged.iter().all(|id| arrived.contains_key(id)).then_some(())
-        });
+            let missing: Vec<&String> = self.missing().collect();
+            if missing.is_empty() {
+                break;
+            }
+            let first = &missing[..missing.len().min(20)];
+            assert!(Instant::now() < deadline, "{self}; after {patience:?} not here: {first:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
         for id in self.arrived.keys() {
             assert!(self.begun.contains(id), "{id} was never sent");
         }
     }
 
     /// Acknowledged and not here.
-    pub fn missing(&self) -> usize {
-        self.acknowledged.iter().filter(|id| !self.arrived.contains_key(*id)).count()
+    fn missing(&self) -> impl Iterator<Item = &String> {
+        self.acknowledged.iter().filter(|id| !self.arrived.contains_key(*id))
     }
 }
 
@@ -63,7 +67,7 @@ impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let copies: usize = self.arrived.values().sum();
         let (acknowledged, arrived) = (self.acknowledged.len(), self.arrived.len());
-        let lost = self.missing();
+        let lost = self.missing().count();
         write!(f, "{acknowledged} acknowledged, {arrived} arrived, {copies} copies, {lost} lost")
     }
 }
