@@ -39,7 +39,7 @@ fn an_operation_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
             sink.come_up()
         }
         let mut ringmail = disk.start(&home, &what);
-        let load = Load::new(&format!("error{round}"), usize::MAX);
+        let load = Load::new(&format!("error{round}"), 3000);
         disk.arm(kind, number, 1, BROKEN);
         ringmail.keep_busy(&load, |_| 3000);
         let Ended { status, said } = ringmail.wait_for_ending();
