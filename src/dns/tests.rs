@@ -470,6 +470,35 @@ fn stale_answers_serve_when_no_server_answers() {
 }
 
 #[test]
+fn an_hour_without_servers_serves_what_is_known_and_asks_seldom() {
+    let mut options = options();
+    options.serve_stale = Duration::from_secs(86_400);
+    let mut world = World::with(ZONE, 1, options.clone());
+    let known = world.domain("two.example");
+    world.pass(3600);
+    world.dead = options.servers.clone();
+    world.log.clear();
+    for _ in 0..3600 {
+        for _ in 0..10 {
+            assert_eq!(world.domain("two.example"), known);
+            assert!(world.domain("stranger.example").starts_with("Deferred 4.4.3"));
+        }
+        world.pass(1);
+    }
+    // Each question is asked in all rounds of all servers, and then rests.
+    let turns = 3600 / DNS_UNANSWERED_TTL.as_secs() as usize;
+    for question in ["MX two.example", "MX stranger.example"] {
+        let asked = world.log.iter().filter(|asked| *asked == question).count();
+        assert!(asked <= turns * DNS_ROUNDS * options.servers.len(), "{question}: {asked}");
+        assert!(asked > turns / 2, "{question}: {asked}, it would not see the servers again");
+    }
+    world.dead.clear();
+    world.pass(DNS_UNANSWERED_TTL.as_secs() + 1);
+    assert_eq!(world.domain("two.example"), known);
+    assert!(world.domain("stranger.example").starts_with("Failed 5.1.2"), "and is known now");
+}
+
+#[test]
 fn equal_preferences_are_shuffled_by_the_seed() {
     const EQUALS: &str = "e.example 300 MX 10 a.example\ne.example 300 MX 10 b.example
         e.example 300 MX 10 c.example\ne.example 300 MX 20 d.example

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     Relay, Turn,
     connections::Peer,
-    event::RelayHost,
+    event::{Event, RelayHost},
     input::{ConnectionId, Trouble},
     ledger::Ledger,
     outbound::{Attempted, Outbound},
@@ -135,6 +135,7 @@ impl Relay {
                 turn.out.push(Output::Abort { connection: id });
             }
             Ok(id) => {
+                self.short_of_descriptors = false;
                 let outbound = Box::new(Outbound::new(dial, &host));
                 self.connections.insert(id, Peer::Outbound(outbound));
                 turn.out.push(Output::Receive { connection: id, room: COMMAND_ROOM });
@@ -164,8 +165,13 @@ impl Relay {
     }
 
     /// Descriptors ran out, which is ours to mend and not the host's fault: all dialing rests.
-    pub(super) fn rest_dialing(&mut self, turn: &Turn<'_>, place: Place) {
+    pub(super) fn rest_dialing(&mut self, turn: &mut Turn<'_>, place: Place) {
         self.dial_again = Some(turn.now.instant + DIAL_REST);
+        // Said once, not at every turn.
+        if !std::mem::replace(&mut self.short_of_descriptors, true) {
+            let sentence = "connecting rests: too many open files; raise the limit of open files";
+            turn.out.push(Output::Note(Box::new(Event::Warning(sentence.to_owned()))));
+        }
         self.crowd_out(place);
     }
 

@@ -1,6 +1,6 @@
 //! The ring: how it is set up, and one sentence for each reason why it may not be.
 
-use std::{fs, io};
+use std::{fs, io, mem};
 
 use crate::limits::{RING_COMPLETIONS, RING_ENTRIES};
 
@@ -61,6 +61,19 @@ pub fn runtime() -> Result<tokio_uring::Runtime, RingError> {
     tokio_uring::Runtime::new(&builder).map_err(|error| refusal(&error))
 }
 
+/// Runs `work` on this thread's ring, and leaves the ring to the end of the process.
+pub fn run_to_end(runtime: tokio_uring::Runtime, work: impl Future<Output = ()>) {
+    runtime.block_on(async {
+        work.await;
+        // Waiting hands the kernel what was asked for last. It cannot fail in a way that matters.
+        let _ = tokio_uring::no_op().await;
+    });
+    // Dropped, tokio-uring 0.5 frees the memory of what is under way before it cancels it: the
+    // kernel would write a client's address, or its octets, into what another thread, the store's
+    // for one, has allocated since. So it stays; the process ends soon.
+    mem::forget(runtime);
+}
+
 /// Measured: 13 to 18 % less CPU a round trip than without them. DEFER_TASKRUN, the third of
 /// the family, hangs under tokio-uring 0.5.
 fn flags() -> io_uring::Builder {
@@ -91,7 +104,9 @@ fn explain(errno: i32, sysctl: &str) -> RingError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{os::fd::OwnedFd, rc::Rc};
+
+    use super::{super::operation, *};
 
     #[test]
     fn each_refusal_has_its_sentence() {
@@ -109,6 +124,18 @@ mod tests {
             let sentence = explain(errno, sysctl).to_string();
             assert!(sentence.contains(want), "errno {errno}, {sysctl:?}: {sentence}");
         }
+    }
+
+    #[test]
+    fn what_the_kernel_may_still_write_to_outlives_the_work() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Rc::new(OwnedFd::from(listener));
+        let held = Rc::downgrade(&socket);
+        run_to_end(runtime().unwrap(), async move {
+            tokio_uring::spawn(async move { operation::accept(&socket).await.0 });
+            tokio_uring::no_op().await.unwrap();
+        });
+        assert!(held.upgrade().is_some(), "an accept under way has lost its memory");
     }
 
     #[test]

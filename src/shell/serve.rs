@@ -256,7 +256,7 @@ impl Plan {
             Ok(runtime) => {
                 // The main thread waits for it, unless another core has failed.
                 let _ = ready.send(Ok(()));
-                runtime.block_on(core::run(Box::new(Relay::new(setup)), doors, listeners));
+                ring::run_to_end(runtime, core::run(Box::new(Relay::new(setup)), doors, listeners));
             }
             Err(error) => drop(ready.send(Err(error))),
         };

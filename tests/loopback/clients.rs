@@ -2,37 +2,23 @@
 //!
 //! `RINGMAIL_PROOF_MESSAGES=100000` makes the proof by smtp-source as long as a release wants.
 
-use std::{
-    io::Read,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use super::{relay_to, start, support};
 use support::{
-    SINK_PORT,
     binary::Settings,
-    eventually, eventually_within, fresh_address, program, proof_size,
+    eventually_within, program, proof_size,
     sink::{Script, Sink},
+    smtp_sink::SmtpSink,
 };
 
 #[test]
 fn smtp_source_to_smtp_sink_loses_nothing() {
-    let (Some(source), Some(sink)) = (program("smtp-source"), program("smtp-sink")) else {
+    let (Some(source), Some(sink)) = (program("smtp-source"), SmtpSink::start()) else {
         return;
     };
     let messages = proof_size("RINGMAIL_PROOF_MESSAGES", 2000);
-    let address = std::net::SocketAddr::new(fresh_address(), SINK_PORT);
-    let sink = Counted::start(
-        Command::new(sink).args(user()).arg("-c").args([address.to_string().as_str(), "1000"]),
-    );
-    eventually("smtp-sink listens", || std::net::TcpStream::connect(address).ok());
-    let (_home, ringmail) = start(&Settings::route(&[address]));
+    let (_home, ringmail) = start(&Settings::route(&[sink.address]));
     let status = Command::new(source)
         .args(["-s", "20", "-l", "4096", "-m", &messages.to_string()])
         .args(["-f", "alice@sender.example", "-t", "bob@rcpt.example"])
@@ -46,52 +32,6 @@ fn smtp_source_to_smtp_sink_loses_nothing() {
     });
     ringmail.stop();
     assert_eq!(sink.count(), messages);
-}
-
-/// smtp-sink wants to be somebody else than root.
-fn user() -> &'static [&'static str] {
-    if rustix::process::getuid().is_root() { &["-u", "nobody"] } else { &[] }
-}
-
-/// smtp-sink with its `mesg=` counter.
-struct Counted {
-    child: Child,
-    count: Arc<AtomicUsize>,
-}
-
-impl Counted {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = child.stdout.take().unwrap();
-        let count = Arc::new(AtomicUsize::new(0));
-        let told = Arc::clone(&count);
-        thread::spawn(move || {
-            let (mut buffer, mut text) = ([0; 4096], String::new());
-            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
-                text.push_str(&String::from_utf8_lossy(&buffer[..length]));
-                // Counters are overwritten in place, each ended by a carriage return.
-                let Some(end) = text.rfind(['\r', '\n']) else { continue };
-                let last = text[..end].rsplit("mesg=").next().unwrap_or_default();
-                let digits: String = last.chars().take_while(char::is_ascii_digit).collect();
-                if let Ok(count) = digits.parse() {
-                    told.store(count, Ordering::SeqCst);
-                }
-                text.drain(..end);
-            }
-        });
-        Self { child, count }
-    }
-
-    fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use super::{relay_to, start, support};
 use support::{
     PATIENCE,
     binary::{Home, Settings},
-    eventually, proof_size,
+    eventually,
+    ledger::Ledger,
+    proof_size,
     sink::{Mail, Script, Sink},
     source::{Client, Load, deliver, fill_up, numbered},
 };
@@ -69,8 +71,9 @@ fn sigterm_tells_an_idle_client() {
 fn a_kill_loses_nothing_acknowledged() {
     let sink = Sink::start(Script::default());
     let home = Home::new(&Settings::route(&[sink.address]));
-    let mut acknowledged = Vec::new();
-    for round in 0..proof_size("RINGMAIL_PROOF_KILLS", 3) {
+    let mut ledger = Ledger::default();
+    let kills = proof_size("RINGMAIL_PROOF_KILLS", 3);
+    for round in 0..kills {
         let ringmail = home.start();
         let load = Load::new(&format!("kill{round}"), usize::MAX);
         let server = ringmail.smtp;
@@ -81,12 +84,12 @@ fn a_kill_loses_nothing_acknowledged() {
             thread::sleep(Duration::from_micros(1700 * (round as u64 % 11)));
             ringmail.kill();
         });
-        acknowledged.extend(load.acknowledged());
+        ledger.enter(&load);
+        ledger.receive(&sink);
     }
     let _last = home.start();
-    let counts = wait_for_all(&sink, &acknowledged);
-    let copies: usize = counts.values().sum();
-    println!("{} acknowledged, {} arrived, {} copies", acknowledged.len(), counts.len(), copies);
+    ledger.settle(&sink, 4 * PATIENCE);
+    println!("{kills} kills, {ledger}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The real binary between real sockets on loopback: what goes in must come out, whatever the
 //! next hop, the disk or the operator does.
 
+// `tests/faults` stands on the same and uses other parts of it.
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -54,7 +54,7 @@ fn a_failure_returns_the_message_where_asked() {
     let sink = Sink::start(refusing("bob@rcpt.example", "550 5.7.1 no"));
     let (_home, ringmail) = relay_to(&sink);
     send(&ringmail, &format!("<{SENDER}> RET=FULL"), "<bob@rcpt.example>");
-    let fields = ["Content-Type: message/rfc822\r\n", "Some sixty octets of text"];
+    let fields = ["Content-Type: message/rfc822\r\n", "Line 0 of original"];
     assert_report(&sink.wait_for(1)[0], &fields);
 }
 

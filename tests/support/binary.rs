@@ -1,20 +1,24 @@
 //! The real binary: started on a folder of its own, stopped, killed, started again.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
-    thread,
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually, eventually_within};
+use super::{PATIENCE, eventually_within, source::Load};
 
 /// What a test wants of the configuration; the rest is the same for all.
 #[derive(Clone)]
@@ -78,6 +82,20 @@ impl Settings {
     }
 }
 
+/// What a process is started with, beside its configuration.
+#[derive(Clone, Default)]
+pub struct Under {
+    /// A program and its arguments that starts the binary in the end, in its own place.
+    pub program: Vec<OsString>,
+    pub environment: Vec<(&'static str, OsString)>,
+}
+
+/// A process that has ended by itself.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub said: String,
+}
+
 /// A configuration and a data folder, which outlive the process.
 pub struct Home {
     folder: TempDir,
@@ -90,7 +108,11 @@ impl Home {
 
     /// With a configuration of its own; it is told the data folder, quoted.
     pub fn with_config(config: impl FnOnce(&str) -> String) -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap() };
+        let mut home = Self { folder: tempfile::tempdir().unwrap() };
+        if std::env::var_os("RINGMAIL_TEST_KEEP").is_some() {
+            home.folder.disable_cleanup(true);
+            println!("{} is kept", home.folder.path().display());
+        }
         fs::write(home.config(), config(&format!("{:?}", home.data()))).unwrap();
         home
     }
@@ -99,41 +121,61 @@ impl Home {
         self.folder.path().join("ringmail.toml")
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// A place for what belongs to this process and is none of its data.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts the binary and waits until it tells its port.
     pub fn start(&self) -> Ringmail {
-        let mut child = self.spawn();
+        self.start_under(&Under::default())
+    }
+
+    pub fn start_under(&self, under: &Under) -> Ringmail {
+        self.try_start(under).unwrap_or_else(|Ended { status, said }| {
+            panic!("ringmail did not start, {status}:\n{said}");
+        })
+    }
+
+    /// Starts the binary; `Err` where it ends before it has told its port.
+    pub fn try_start(&self, under: &Under) -> Result<Ringmail, Ended> {
+        let mut child = self.spawn(under);
         let (tell, told) = mpsc::channel();
         let log = Arc::new(Mutex::new(String::new()));
-        follow(child.stdout.take().unwrap(), Arc::clone(&log), Some(tell));
-        follow(child.stderr.take().unwrap(), Arc::clone(&log), None);
-        match told.recv_timeout(PATIENCE) {
-            Ok(smtp) => Ringmail { child, smtp, log },
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("ringmail did not start:\n{}", log.lock().unwrap());
-            }
+        let followers = vec![
+            follow(child.stdout.take().unwrap(), Arc::clone(&log), Some(tell)),
+            follow(child.stderr.take().unwrap(), Arc::clone(&log), None),
+        ];
+        let smtp = told.recv_timeout(PATIENCE);
+        let fallback = SocketAddr::from(([0, 0, 0, 0], 0));
+        let ringmail = Ringmail { child, smtp: smtp.unwrap_or(fallback), log, followers };
+        match smtp {
+            Ok(_) => Ok(ringmail),
+            Err(RecvTimeoutError::Disconnected) => Err(ringmail.wait_for_ending()),
+            Err(RecvTimeoutError::Timeout) => panic!("ringmail did not start"),
         }
     }
 
     /// Starts a process that is expected to end by itself; its status and what it said.
     pub fn start_in_vain(&self) -> (ExitStatus, String) {
-        let mut child = self.spawn();
-        let status = eventually("the process ends", || child.try_wait().unwrap());
-        let mut said = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let Err(Ended { status, said }) = self.try_start(&Under::default()) else {
+            panic!("ringmail started");
+        };
         (status, said)
     }
 
-    fn spawn(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_ringmail"))
+    fn spawn(&self, under: &Under) -> Child {
+        let binary = OsString::from(env!("CARGO_BIN_EXE_ringmail"));
+        let mut words = under.program.iter().chain([&binary]);
+        Command::new(words.next().unwrap())
+            .args(words)
             .args(["serve", "--config"])
             .arg(self.config())
+            .envs(under.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -147,7 +189,7 @@ fn follow(
     stream: impl Read + Send + 'static,
     log: Arc<Mutex<String>>,
     tell: Option<mpsc::Sender<SocketAddr>>,
-) {
+) -> JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
@@ -162,7 +204,7 @@ fn follow(
             log.push_str(&line);
             log.push('\n');
         }
-    });
+    })
 }
 
 /// A running process; it is killed when a test ends without having stopped it.
@@ -170,6 +212,7 @@ pub struct Ringmail {
     child: Child,
     pub smtp: SocketAddr,
     log: Arc<Mutex<String>>,
+    followers: Vec<JoinHandle<()>>,
 }
 
 impl Ringmail {
@@ -207,6 +250,25 @@ impl Ringmail {
         assert!(ended.success(), "{ended}:\n{}", self.log());
     }
 
+    /// Sends until the process has ended. Clients that were refused come again.
+    pub fn keep_busy(&mut self, load: &Load, size: impl Fn(usize) -> usize + Sync) {
+        eventually_within(4 * PATIENCE, "the process ends under load", || {
+            load.run_sized(self.smtp, 6, &size);
+            (!self.is_running()).then_some(())
+        });
+    }
+
+    /// Waits for an end that nobody asked for.
+    pub fn wait_for_ending(mut self) -> Ended {
+        let child = &mut self.child;
+        let status =
+            eventually_within(2 * PATIENCE, "the process ends", || child.try_wait().unwrap());
+        for follower in self.followers.drain(..) {
+            follower.join().unwrap();
+        }
+        Ended { status, said: self.log() }
+    }
+
     pub fn stop(self) {
         self.send_sigterm();
         self.wait_for_end();
@@ -224,6 +286,14 @@ impl Ringmail {
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<&str> = fields.split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Octets of memory that are the process's own (`proc_pid_statm(5)`: resident less shared).
+    pub fn memory(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        let pages: Vec<u64> =
+            statm.split(' ').map_while(|field| field.trim().parse().ok()).collect();
+        (pages[1] - pages[2]) * rustix::param::page_size() as u64
     }
 
     pub fn open_descriptors(&self) -> usize {

@@ -42,6 +42,8 @@ pub struct Zone {
     pub truncated: Vec<&'static str>,
     /// Names answered with SERVFAIL.
     pub broken: Vec<&'static str>,
+    /// Nothing is answered; questions are still counted.
+    pub silent: bool,
 }
 
 impl Zone {
@@ -87,6 +89,11 @@ impl Dns {
 
     pub fn set(&self, zone: Zone) {
         *self.state.zone.lock().unwrap() = zone;
+    }
+
+    /// Questions of all kinds.
+    pub fn total(&self) -> usize {
+        self.state.asked.lock().unwrap().values().sum()
     }
 
     pub fn asked(&self, name: &str, kind: RecordType, transport: Transport) -> usize {
@@ -145,6 +152,9 @@ impl State {
         let key = (asked.clone(), query.query_type, transport);
         *self.asked.lock().unwrap().entry(key).or_default() += 1;
         let zone = self.zone.lock().unwrap().clone();
+        if zone.silent {
+            return None;
+        }
         let id = question.metadata.id;
         let mut answer = Message::new(id, MessageType::Response, question.metadata.op_code);
         answer.metadata.authoritative = true;

@@ -5,7 +5,9 @@
 
 pub mod binary;
 pub mod dns;
+pub mod ledger;
 pub mod sink;
+pub mod smtp_sink;
 pub mod source;
 pub mod transcript;
 

@@ -7,11 +7,13 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{PATIENCE, SINK_PORT, fresh_address};
 
@@ -24,6 +26,8 @@ pub enum Turn {
     Reset,
     /// Says nothing until the client goes.
     Stall,
+    /// Takes nothing more from the network, and stays connected.
+    Deaf,
 }
 
 /// How the sink behaves. Turns in queues are taken one by one; behind them all is well.
@@ -123,6 +127,8 @@ struct State {
     mails: Mutex<Vec<Mail>>,
     arrived: Condvar,
     connections: Mutex<usize>,
+    /// Connections that were made deaf.
+    deaf: AtomicUsize,
 }
 
 struct Running {
@@ -153,11 +159,15 @@ impl Sink {
             mails: Mutex::default(),
             arrived: Condvar::new(),
             connections: Mutex::default(),
+            deaf: AtomicUsize::new(0),
         });
         Self { address, state, running: None }
     }
 
     pub fn come_up(&mut self) {
+        if self.running.is_some() {
+            return;
+        }
         let listener = TcpListener::bind(self.address)
             .unwrap_or_else(|error| panic!("{}: {error}", self.address));
         let stopping = Arc::new(AtomicBool::new(false));
@@ -199,8 +209,18 @@ impl Sink {
         self.state.mails.lock().unwrap().clone()
     }
 
+    /// Takes what has come since the last time; the sink forgets it.
+    pub fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.state.mails.lock().unwrap())
+    }
+
     pub fn connections(&self) -> usize {
         *self.state.connections.lock().unwrap()
+    }
+
+    /// How many connections have stopped reading.
+    pub fn deaf(&self) -> usize {
+        self.state.deaf.load(Ordering::SeqCst)
     }
 
     /// Waits until at least `count` messages are here.
@@ -304,6 +324,12 @@ impl Session {
             }
             Turn::Close => self.reader.get_ref().shutdown(Shutdown::Both)?,
             Turn::Reset => self.reset()?,
+            // Until the client resets the connection, or the sink goes down.
+            Turn::Deaf => {
+                self.state.deaf.fetch_add(1, Ordering::SeqCst);
+                let gone = PollFlags::HUP | PollFlags::ERR;
+                poll(&mut [PollFd::new(self.reader.get_ref(), gone)], None)?;
+            }
             Turn::Stall => {
                 let mut waste = [0; 4096];
                 while self.reader.read(&mut waste)? > 0 {}

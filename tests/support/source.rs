@@ -135,13 +135,32 @@ pub fn deliver(server: SocketAddr, body: &[u8]) {
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");
 }
 
-/// A small message with an id to know it by.
+/// A message with an id to know it by. Each of its lines belongs to no other message and to no
+/// other place in it.
 pub fn numbered(id: &str, octets: usize) -> Vec<u8> {
-    let mut body = format!("X-Test-Id: {id}\r\nSubject: a test\r\n\r\n").into_bytes();
-    while body.len() < octets {
-        body.extend_from_slice(b"Some sixty octets of text, which repeat until it is enough.\r\n");
+    let mut body =
+        format!("X-Test-Id: {id}\r\nX-Test-Size: {octets}\r\nSubject: a test\r\n\r\n").into_bytes();
+    for line in 0.. {
+        if body.len() >= octets {
+            break;
+        }
+        let text = "of text, to make the message as long as it is to be.";
+        body.extend_from_slice(format!("Line {line} of {id} {text}\r\n").as_bytes());
     }
     body
+}
+
+/// Whether this is a message of `numbered`, octet for octet.
+pub fn is_whole(body: &[u8]) -> bool {
+    let mut lines = body.split(|&octet| octet == b'\n');
+    let mut field = |name: &str| {
+        let line = std::str::from_utf8(lines.next()?).ok()?;
+        line.trim_end().strip_prefix(name)
+    };
+    let (Some(id), Some(size)) = (field("X-Test-Id: "), field("X-Test-Size: ")) else {
+        return false;
+    };
+    size.parse().is_ok_and(|size| body == numbered(id, size))
 }
 
 /// RFC 5321 §4.5.2, with the final dot.
@@ -173,15 +192,25 @@ impl Load {
 
     /// Sends until all is sent, or until each client has lost its connection.
     pub fn run(&self, server: SocketAddr, clients: usize, octets: usize) {
+        self.run_sized(server, clients, |_| octets);
+    }
+
+    /// The same, with a size for each number.
+    pub fn run_sized(
+        &self,
+        server: SocketAddr,
+        clients: usize,
+        size: impl Fn(usize) -> usize + Sync,
+    ) {
         thread::scope(|scope| {
             for _ in 0..clients {
-                scope.spawn(|| self.one_client(server, octets));
+                scope.spawn(|| self.one_client(server, &size));
             }
         });
     }
 
     /// Ends with the first error: what was not acknowledged by then is not asked for later.
-    fn one_client(&self, server: SocketAddr, octets: usize) -> Option<()> {
+    fn one_client(&self, server: SocketAddr, size: impl Fn(usize) -> usize) -> Option<()> {
         let mut client = Client::try_connect(server).ok()?;
         let (mail, rcpt) = (format!("<{SENDER}>"), format!("<{RECIPIENT}>"));
         loop {
@@ -190,12 +219,18 @@ impl Load {
                 return Some(());
             }
             let id = format!("{}-{number}", self.prefix);
-            let reply = client.send(&mail, &[&rcpt], &numbered(&id, octets)).ok()?;
+            let reply = client.send(&mail, &[&rcpt], &numbered(&id, size(number))).ok()?;
             if !reply.starts_with("250 2.0.0 ") {
                 return None;
             }
             self.acknowledged.lock().unwrap().push(id);
         }
+    }
+
+    /// The ids that were given out, acknowledged or not.
+    pub fn begun(&self) -> impl Iterator<Item = String> {
+        let count = self.next.load(Ordering::SeqCst).min(self.total);
+        (0..count).map(|number| format!("{}-{number}", self.prefix))
     }
 
     pub fn acknowledged(&self) -> Vec<String> {

@@ -39,6 +39,10 @@ pub struct Writer {
     /// What the cores were told last.
     told: Option<u64>,
     looked: Instant,
+    /// The operator was told that mail is refused for want of room.
+    short: bool,
+    /// Something was written since.
+    wrote: bool,
     batch: Batch,
     /// Settles that found no room. They must succeed, so they are tried until they do.
     owed: Vec<Job>,
@@ -75,6 +79,8 @@ impl Writer {
             room: opened.tables.room_beside(opened.used),
             told: None,
             looked: Instant::now(),
+            short: false,
+            wrote: false,
             batch: Batch::default(),
             owed: Vec::new(),
             answers: (0..cores).map(|_| Vec::new()).collect(),
@@ -167,6 +173,7 @@ impl Writer {
         let used = self.tables.used(&txn).map_err(trouble)?;
         txn.commit().map_err(trouble)?;
         (self.highest, self.room.used) = (highest, used);
+        self.wrote = true;
         Ok(())
     }
 
@@ -176,6 +183,7 @@ impl Writer {
             mem::take(jobs).into_iter().partition::<Vec<_>, _>(|job| job.change.is_awaited());
         self.owed.extend(owed);
         self.answer(&mut refused, Err(StoreError::Full));
+        self.tell_short();
     }
 
     /// Tries what is owed, in smaller transactions where a large one finds no room.
@@ -224,11 +232,30 @@ impl Writer {
         }
     }
 
+    fn tell_short(&mut self) {
+        self.wrote = false;
+        if !mem::replace(&mut self.short, true) {
+            (self.warn)(format!(
+                "the store in {} has no room: mail is refused with 452 until there is some; \
+                 free space on its disk or raise store.size_max",
+                self.tables.dir.display()
+            ));
+        }
+    }
+
     /// Measures the room, and tells the cores where it differs.
     fn look_at_space(&mut self) {
         self.looked = Instant::now();
         self.room = self.tables.room_beside(self.room.used);
         let free = self.room.free();
+        if free == 0 {
+            self.tell_short();
+        } else if self.short && self.wrote && self.owed.is_empty() {
+            // A disk may show room that it does not have: only a write proves it.
+            self.short = false;
+            let dir = self.tables.dir.display();
+            (self.warn)(format!("the store in {dir} has room again: mail is taken"));
+        }
         if self.told.is_none_or(|told| worth_telling(told, free)) {
             self.told = Some(free);
             for core in (0..).take(self.answers.len()) {

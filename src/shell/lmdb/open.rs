@@ -1,7 +1,7 @@
 //! Opens the store: locks its folder, checks the format, clears what a crash left.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -25,6 +25,9 @@ use crate::{
     mail::QueueId,
     store::{Change, Reads, Rows, Table, key},
 };
+
+/// The name is LMDB's.
+const DATA_FILE: &str = "data.mdb";
 
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,9 @@ pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenErro
     let dir = data_dir.join("queue");
     create_folder(&dir)?;
     let failed = |source| OpenError::Lmdb { path: dir.clone(), source };
+    if !dir.join(DATA_FILE).exists() {
+        create(data_dir, &dir, options, &lock)?;
+    }
     let tables = open_tables(&dir, options, lock).map_err(failed)?;
     // The files are new, perhaps: their names must be on the disk before the first 250.
     let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -65,6 +71,31 @@ pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenErro
     let used = tables.used(&txn).map_err(failed)?;
     drop(txn);
     Ok(Opened { tables: Arc::new(tables), highest, used })
+}
+
+/// Makes an empty store, which appears under its name only when it is on the disk: LMDB takes a
+/// file that a power cut left half written for none of its own.
+fn create(
+    data_dir: &Path,
+    dir: &Path,
+    options: &config::Store,
+    lock: &File,
+) -> Result<(), OpenError> {
+    let unfinished = data_dir.join("queue.new");
+    let folder = |source| OpenError::Folder { path: unfinished.clone(), source };
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(folder)?;
+    }
+    create_folder(&unfinished)?;
+    let lock = lock.try_clone().map_err(folder)?;
+    let tables = open_tables(&unfinished, options, lock)
+        .map_err(|source| OpenError::Lmdb { path: unfinished.clone(), source })?;
+    bring_up_to_date(&tables)?;
+    let closing = tables.env.clone().prepare_for_closing();
+    drop(tables);
+    closing.wait();
+    fs::rename(unfinished.join(DATA_FILE), dir.join(DATA_FILE)).map_err(folder)?;
+    fs::remove_dir_all(&unfinished).map_err(folder)
 }
 
 fn create_folder(path: &Path) -> Result<(), OpenError> {
@@ -127,7 +158,7 @@ fn open_tables(dir: &Path, options: &config::Store, lock: File) -> Result<Tables
         })?
         .commit()
         .ok_or(MdbError::BadDbi)?;
-    let resident = Resident::of(&dir.join("data.mdb"));
+    let resident = Resident::of(&dir.join(DATA_FILE));
     let touched = AtomicU32::new(0);
     Ok(Tables { env, databases, dir: dir.into(), touched, resident, _lock: lock })
 }

@@ -794,7 +794,7 @@ fn each_wait_has_its_time() {
         ("", Some(200)),
         ("250 ok", Some(200)),
         ("250 ok", Some(120)),
-        ("354 go", Some(300)),
+        ("354 go", Some(3)),
         (".", Some(3)),
     ] {
         session = match heard {

@@ -164,7 +164,7 @@ impl Open {
                 options.command_timeout
             }
             During::Data => options.command_timeout.min(DATA_INITIATION_TIMEOUT),
-            During::Body => WRITE_TIMEOUT,
+            During::Body => options.data_timeout.min(WRITE_TIMEOUT),
             During::End => options.data_timeout,
         })
     }
