@@ -26,6 +26,10 @@ impl Lines {
         !self.text.is_ascii()
     }
 
+    pub fn holds(&self, words: &str) -> bool {
+        memchr::memmem::find(&self.text, words.as_bytes()).is_some()
+    }
+
     /// A line of our own words.
     pub fn line(&mut self, line: &str) {
         self.octets(line.as_bytes());

@@ -158,6 +158,34 @@ fn strangers_text_is_harmless() {
 }
 
 #[test]
+fn an_original_that_guessed_the_boundary_stays_one_part() {
+    let recipient = Recipient::plain(address("bob@example.net"));
+    let verdict = Verdict::own(Outcome::Failed, Status::new(5, 4, 4), "no such domain");
+    let id = QueueId::from_u64(34);
+    let guesses = format!("--=_{id}\r\nX: y\r\n--=_{id}=--\r\n");
+    let original = Bytes::from(guesses.clone());
+    let report = compose(&Request {
+        kind: Kind::Failed,
+        message: &message(),
+        hostname: "mx.example.org",
+        report_id: id,
+        now: Wall::MAX,
+        expires: Wall::MAX,
+        recipients: &[Reported {
+            recipient: &recipient,
+            verdict: &verdict,
+            action: Action::Failed,
+            remote: None,
+        }],
+        original: std::slice::from_ref(&original),
+        original_is_whole: false,
+    })
+    .unwrap();
+    let text = text(&report);
+    assert_eq!((parts(&text).len(), &parts(&text)[2].1), (3, &guesses));
+}
+
+#[test]
 fn headers_only_ends_at_the_last_whole_line() {
     let recipient = Recipient::plain(address("bob@example.net"));
     let verdict = Verdict::own(Outcome::Failed, Status::new(5, 4, 4), "no such domain");
