@@ -114,10 +114,12 @@ fn check(body: &[u8], eight_bit: bool, recipients: usize) {
         let is = |line: &&&[u8]| line.starts_with(name.as_bytes());
         assert_eq!(lines[..header].iter().filter(is).count(), 1, "{name}");
     }
-    let boundary = format!("--=_{}", QueueId::MAX);
-    let parts = lines.iter().filter(|line| **line == boundary.as_bytes()).count();
-    assert_eq!(parts, 3, "three parts");
-    assert_eq!(*lines.last().unwrap(), format!("{boundary}--").as_bytes());
+    let boundary = lines[..header].iter().find_map(|line| line.strip_prefix(b"\tboundary=\""));
+    let boundary = boundary.and_then(|rest| rest.strip_suffix(b"\"")).expect("a boundary");
+    let boundary = [b"--", boundary].concat();
+    let parts = lines.iter().filter(|line| line.starts_with(&boundary)).count();
+    assert_eq!(parts, 3 + 1, "three parts and an end");
+    assert_eq!(*lines.last().unwrap(), [&boundary[..], b"--"].concat());
     let part = |name: &str| lines.iter().position(|line| *line == name.as_bytes()).unwrap();
     let status = part("Content-Description: Delivery report");
     let original = part("Content-Description: The message concerned");

@@ -14,10 +14,19 @@ const MARK: u8 = 0xff;
 
 /// Repeats all octets since the event before, this often: bodies grow long by short inputs.
 const REPEAT: u8 = b'*';
-const TIMES: usize = 16;
+const TIMES: usize = 8;
 
 /// No peer says more than this in one input.
-const OCTETS_MAX: usize = 256 * 1024;
+const OCTETS_MAX: usize = 32 * 1024;
+
+/// Octets in all steps together.
+pub fn octets(steps: &[Step]) -> usize {
+    let octets = |step: &Step| match step {
+        Step::Octets(octets) => octets.len(),
+        Step::Event(_) => 0,
+    };
+    steps.iter().map(octets).sum()
+}
 
 /// `FF FF` is the octet FF itself, `FF *` repeats what stands before it.
 pub fn read(input: &[u8]) -> Vec<Step> {

@@ -35,7 +35,7 @@ impl World {
         let pattern = |text: &str| text.parse().expect("a pattern");
         let options = Options {
             hostname: hostname.to_owned(),
-            message_size_max: 100_000,
+            message_size_max: 10_000,
             recipients_max: 5,
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(600),
