@@ -130,15 +130,8 @@ const LOADTEST_FORBIDDEN: &[(&str, &[&str])] = &[
     ("mod common", &[]),
 ];
 
-const FOLDERS: &[&str] = &[
-    "src",
-    "tests",
-    "benches",
-    "loadtest/src",
-    "loadtest/tests",
-    "fuzz/src",
-    "fuzz/fuzz_targets",
-];
+const FOLDERS: &[&str] =
+    &["src", "tests", "benches", "loadtest/src", "loadtest/tests", "fuzz/src", "fuzz/fuzz_targets"];
 
 #[test]
 fn the_house_is_tidy() {

@@ -326,7 +326,7 @@ fn mail(number: u64) -> Mail {
     let recipient = |text: &str| Recipient::plain(address(text));
     let mut recipients = vec![recipient("a@x.example")];
     let mut envelope = Envelope::default();
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let orcpt = Some(Bytes::from_static(b"rfc822;c@d"));
         let notify = Notify::SUCCESS.union(Notify::FAILURE);
         recipients.push(Recipient { notify, orcpt, ..recipient("b@x.example") });

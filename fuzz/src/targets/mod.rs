@@ -22,9 +22,11 @@ pub mod server_session;
 mod shell;
 mod world;
 
+/// A name and a function of any octets.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// In the order of the alphabet, as the folders of the corpora are.
-#[allow(dead_code)] // libFuzzer knows its target by the binary's name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("address", address::run),
     ("client_session", client_session::run),
     ("command", command::run),

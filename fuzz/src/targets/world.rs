@@ -146,7 +146,7 @@ impl World {
                 let row = ringmail::limits::BODY_ROW;
                 let octets: Vec<u8> = pieces.concat();
                 let (_, rows) = self.spooled.last_mut().expect("just put");
-                assert!(!octets.is_empty() && octets.len() % row == 0, "half a row");
+                assert!(!octets.is_empty() && octets.len().is_multiple_of(row), "half a row");
                 assert_eq!(rows.len(), first_row as usize * row, "rows in their order");
                 rows.extend_from_slice(&octets);
             }

@@ -36,8 +36,8 @@ impl Lines {
     }
 
     /// A line of anybody's octets, without its CRLF. RFC 5322 §2.1.1: at most 998 octets; what
-    /// is longer goes on behind a CRLF and a space, as in a folded field. A CR or LF within it would
-    /// end the line for some readers (CVE-2023-51764): it becomes a space.
+    /// is longer goes on behind a CRLF and a space, as in a folded field. A CR or LF within it
+    /// would end the line for some readers (CVE-2023-51764): it becomes a space.
     pub fn octets(&mut self, line: &[u8]) {
         if memchr::memchr2(b'\r', b'\n', line).is_some() {
             let is_newline = |octet: &u8| matches!(octet, b'\r' | b'\n');
