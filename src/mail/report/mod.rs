@@ -94,7 +94,8 @@ pub fn compose(request: &Request) -> Option<Report> {
     let boundary = parts.boundary(request.report_id);
     header(&mut out, request, sender, (parts.is_eight_bit(), &boundary));
     parts.write(&mut out, &boundary);
-    let body_type = if parts.is_eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
+    // RFC 6152 §3 is about the whole message: the sender's address may be all that is UTF-8.
+    let body_type = if out.is_eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
     let envelope = Envelope { body_type, smtputf8: is_global(request), ..Envelope::default() };
     Some(Report { envelope, body: out.into_stuffed() })
 }

@@ -138,6 +138,17 @@ fn utf8_addresses_need_the_global_types() {
 }
 
 #[test]
+fn a_report_to_a_utf8_address_declares_its_eight_bits() {
+    let mut message = message();
+    message.envelope.reverse_path = Some(address("jörg@example.org"));
+    let recipient = Recipient::plain(address("bob@example.net"));
+    let verdict = said(Outcome::Failed, Status::new(5, 1, 1), "550 5.1.1 no");
+    let report = report(Kind::Failed, &message, &recipient, &verdict);
+    assert!(text(&report).contains("\r\nTo: <jörg@example.org>\r\n"));
+    assert_eq!(report.envelope.body_type, BodyType::EightBitMime);
+}
+
+#[test]
 fn strangers_text_is_harmless() {
     let verdict = said(
         Outcome::Failed,
