@@ -167,11 +167,14 @@ const SIM_FORBIDDEN: &[(&str, &[&str])] = &[
     ("mod common", &[]),
 ];
 
+const FOLDERS: &[&str] =
+    &["src", "tests", "benches", "loadtest/src", "loadtest/tests", "fuzz/src", "fuzz/fuzz_targets"];
+
 #[test]
 fn the_house_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut faults = Vec::new();
-    for folder in ["src", "tests", "benches", "loadtest/src", "loadtest/tests"] {
+    for folder in FOLDERS {
         for path in rust_files(&root.join(folder)) {
             let text = fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root).unwrap().to_str().unwrap();

@@ -26,14 +26,24 @@ impl Lines {
         !self.text.is_ascii()
     }
 
+    pub fn holds(&self, words: &str) -> bool {
+        memchr::memmem::find(&self.text, words.as_bytes()).is_some()
+    }
+
     /// A line of our own words.
     pub fn line(&mut self, line: &str) {
         self.octets(line.as_bytes());
     }
 
     /// A line of anybody's octets, without its CRLF. RFC 5322 §2.1.1: at most 998 octets; what
-    /// is longer goes on behind a CRLF and a space, as in a folded field.
+    /// is longer goes on behind a CRLF and a space, as in a folded field. A CR or LF within it
+    /// would end the line for some readers (CVE-2023-51764): it becomes a space.
     pub fn octets(&mut self, line: &[u8]) {
+        if memchr::memchr2(b'\r', b'\n', line).is_some() {
+            let is_newline = |octet: &u8| matches!(octet, b'\r' | b'\n');
+            let spaced = line.iter().map(|octet| if is_newline(octet) { b' ' } else { *octet });
+            return self.octets(&spaced.collect::<Vec<u8>>());
+        }
         let (first, rest) = line.split_at(line.len().min(TEXT_LINE_MAX));
         self.text.extend_from_slice(first);
         for more in rest.chunks(TEXT_LINE_MAX - 1) {

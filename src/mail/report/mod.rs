@@ -91,9 +91,11 @@ pub fn compose(request: &Request) -> Option<Report> {
     let sender = request.message.envelope.reverse_path.as_ref()?;
     let parts = Parts::of(request);
     let mut out = Lines::with_capacity(parts.len() + 2048);
-    header(&mut out, request, sender, parts.is_eight_bit());
-    parts.write(&mut out, &boundary(request));
-    let body_type = if parts.is_eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
+    let boundary = parts.boundary(request.report_id);
+    header(&mut out, request, sender, (parts.is_eight_bit(), &boundary));
+    parts.write(&mut out, &boundary);
+    // RFC 6152 §3 is about the whole message: the sender's address may be all that is UTF-8.
+    let body_type = if out.is_eight_bit() { BodyType::EightBitMime } else { BodyType::SevenBit };
     let envelope = Envelope { body_type, smtputf8: is_global(request), ..Envelope::default() };
     Some(Report { envelope, body: out.into_stuffed() })
 }
@@ -135,6 +137,16 @@ impl Parts {
         [&self.words, &self.status, &self.original].iter().any(|part| part.is_eight_bit())
     }
 
+    /// RFC 2046 §5.1.1: no line of a part may begin with it. Who wrote the original may have
+    /// guessed the report's id, which is a time for the most part.
+    fn boundary(&self, report: QueueId) -> String {
+        let mut boundary = format!("=_{report}");
+        while [&self.words, &self.status, &self.original].iter().any(|part| part.holds(&boundary)) {
+            boundary.push('=');
+        }
+        boundary
+    }
+
     fn write(&self, out: &mut Lines, boundary: &str) {
         for (description, content_type, part) in [
             ("Notification", "text/plain; charset=utf-8", &self.words),
@@ -153,7 +165,12 @@ impl Parts {
     }
 }
 
-fn header(out: &mut Lines, request: &Request, sender: &Address, eight_bit: bool) {
+fn header(
+    out: &mut Lines,
+    request: &Request,
+    sender: &Address,
+    (eight_bit, boundary): (bool, &str),
+) {
     let host = request.hostname;
     let subject = match request.kind {
         Kind::Failed => "Undelivered Mail Returned to Sender",
@@ -170,16 +187,11 @@ fn header(out: &mut Lines, request: &Request, sender: &Address, eight_bit: bool)
     out.line("MIME-Version: 1.0");
     // RFC 6522 §3.
     out.line("Content-Type: multipart/report; report-type=delivery-status;");
-    out.line(&format!("\tboundary=\"{}\"", boundary(request)));
+    out.line(&format!("\tboundary=\"{boundary}\""));
     out.line(&format!("Content-Transfer-Encoding: {}", encoding(eight_bit)));
     out.line("");
     out.line("This is a report about your mail, in three parts (RFC 3464).");
     out.line("");
-}
-
-/// Unlike any line of the original: its id was not known when that was written.
-fn boundary(request: &Request) -> String {
-    format!("=_{}", request.report_id)
 }
 
 fn encoding(eight_bit: bool) -> &'static str {

@@ -138,6 +138,17 @@ fn utf8_addresses_need_the_global_types() {
 }
 
 #[test]
+fn a_report_to_a_utf8_address_declares_its_eight_bits() {
+    let mut message = message();
+    message.envelope.reverse_path = Some(address("jörg@example.org"));
+    let recipient = Recipient::plain(address("bob@example.net"));
+    let verdict = said(Outcome::Failed, Status::new(5, 1, 1), "550 5.1.1 no");
+    let report = report(Kind::Failed, &message, &recipient, &verdict);
+    assert!(text(&report).contains("\r\nTo: <jörg@example.org>\r\n"));
+    assert_eq!(report.envelope.body_type, BodyType::EightBitMime);
+}
+
+#[test]
 fn strangers_text_is_harmless() {
     let verdict = said(
         Outcome::Failed,
@@ -158,6 +169,34 @@ fn strangers_text_is_harmless() {
 }
 
 #[test]
+fn an_original_that_guessed_the_boundary_stays_one_part() {
+    let recipient = Recipient::plain(address("bob@example.net"));
+    let verdict = Verdict::own(Outcome::Failed, Status::new(5, 4, 4), "no such domain");
+    let id = QueueId::from_u64(34);
+    let guesses = format!("--=_{id}\r\nX: y\r\n--=_{id}=--\r\n");
+    let original = Bytes::from(guesses.clone());
+    let report = compose(&Request {
+        kind: Kind::Failed,
+        message: &message(),
+        hostname: "mx.example.org",
+        report_id: id,
+        now: Wall::MAX,
+        expires: Wall::MAX,
+        recipients: &[Reported {
+            recipient: &recipient,
+            verdict: &verdict,
+            action: Action::Failed,
+            remote: None,
+        }],
+        original: std::slice::from_ref(&original),
+        original_is_whole: false,
+    })
+    .unwrap();
+    let text = text(&report);
+    assert_eq!((parts(&text).len(), &parts(&text)[2].1), (3, &guesses));
+}
+
+#[test]
 fn headers_only_ends_at_the_last_whole_line() {
     let recipient = Recipient::plain(address("bob@example.net"));
     let verdict = Verdict::own(Outcome::Failed, Status::new(5, 4, 4), "no such domain");
@@ -169,6 +208,8 @@ fn headers_only_ends_at_the_last_whole_line() {
         (Wire::Stuffed, "..A: b\r\n", ".A: b\r\n"),
         (Wire::Plain, "..A: b\r\n", "..A: b\r\n"),
         (Wire::Plain, "", ""),
+        // What lies on disk holds none of these; if it did, the report would be two messages.
+        (Wire::Plain, "A: b\r.\rc\r\n", "A: b . c\r\n"),
         (Wire::Stuffed, &long, &fold(&long)),
     ] {
         let mut message = message();

@@ -107,7 +107,9 @@ impl Incoming {
     /// The message will be refused: its memory and its rows are free from now on.
     pub(super) fn give_up(&mut self, refusal: Reply, steps: &mut Steps) {
         steps.effects.extend(self.spooled().map(|message| Effect::Abandon { message }));
-        self.fault.get_or_insert(refusal);
+        if self.fault.is_none_or(|fault| weight(fault) < weight(refusal)) {
+            self.fault = Some(refusal);
+        }
         self.spooled_rows = 0;
         self.unspooled = 0;
         self.pieces = Vec::new();
@@ -125,11 +127,11 @@ impl Incoming {
 
     pub(super) fn take(&mut self, piece: Bytes, cx: &Context<'_>, steps: &mut Steps) {
         self.received = self.received.saturating_add(piece.len() as u64);
-        if piece.is_empty() || self.fault.is_some() {
-            return;
-        }
         if !self.has_room_for(0, cx) {
             return self.give_up(reply::TOO_BIG, steps);
+        }
+        if piece.is_empty() || self.fault.is_some() {
+            return;
         }
         self.headers.feed(&piece);
         // RFC 5321 §6.3.
@@ -222,6 +224,18 @@ impl Incoming {
             message_id: self.headers.into_message_id(),
         })));
         Session::Committing(peer, committing)
+    }
+}
+
+/// A message with two faults is refused for the weightier one: which of them is found first
+/// depends on how its octets were cut.
+fn weight(fault: Reply) -> u8 {
+    match fault {
+        reply::TOO_BIG => 3,
+        reply::BARE_NEWLINE_IN_BODY => 2,
+        reply::LOOP => 1,
+        // The store's trouble passes, a fault of the message does not.
+        _ => 0,
     }
 }
 

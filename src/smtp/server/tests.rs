@@ -141,6 +141,31 @@ fn a_large_piece_is_not_copied() {
 }
 
 #[test]
+fn of_two_faults_the_same_one_is_told_however_the_body_is_cut() {
+    let hops = "Received: a\r\n".repeat(51);
+    let long = "0123456789abcde\r\n".repeat(8);
+    for (body, size_max, refusal) in [
+        (format!("{hops}a\nb\r\n"), 10_000, reply::BARE_NEWLINE_IN_BODY),
+        (format!("a\nb\r\n{hops}"), 10_000, reply::BARE_NEWLINE_IN_BODY),
+        (format!("a\nb\r\n{long}"), 100, reply::TOO_BIG),
+        (format!("{long}a\nb\r\n"), 100, reply::TOO_BIG),
+        (format!("{hops}{long}"), 700, reply::TOO_BIG),
+    ] {
+        for cut in [1, 7, 100, body.len() + 3] {
+            let mut world = World::new();
+            world.options.message_size_max = size_max;
+            let (mut session, mut said) = (world.in_data(0), Vec::new());
+            for piece in format!("{body}.\r\n").as_bytes().chunks(cut) {
+                let (next, steps) = world.receive(session, piece);
+                session = next;
+                said.extend_from_slice(&steps.replies);
+            }
+            assert_eq!(said.trim_ascii_end(), refusal.text().as_bytes(), "{body} by {cut}");
+        }
+    }
+}
+
+#[test]
 fn commands_without_mail_have_an_end() {
     let mut world = World::new();
     let session = world.session();

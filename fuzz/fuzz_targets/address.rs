@@ -1,0 +1,4 @@
+//! `address` for libFuzzer; what it does stands in `src/targets/address.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringmail_fuzz::targets::address::run(octets));

@@ -1,0 +1,4 @@
+//! `dots` for libFuzzer; what it does stands in `src/targets/dots.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringmail_fuzz::targets::dots::run(octets));

@@ -1,0 +1,4 @@
+//! `record` for libFuzzer; what it does stands in `src/targets/record.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| ringmail_fuzz::targets::record::run(octets));

@@ -1,0 +1,3 @@
+//! The bodies of the fuzz targets, as plain functions of octets.
+
+pub mod targets;
