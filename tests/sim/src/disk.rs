@@ -24,7 +24,8 @@ pub struct Job {
 #[derive(Default)]
 pub struct Disk {
     rows: Stable,
-    highest: QueueIdOnDisk,
+    /// The highest queue id that the process knows of; its number.
+    highest: u64,
     /// Handed over, in order.
     pub waiting: VecDeque<Job>,
     /// In the transaction under way.
@@ -39,14 +40,6 @@ pub struct Disk {
     pub unreadable: bool,
 }
 
-struct QueueIdOnDisk(QueueId);
-
-impl Default for QueueIdOnDisk {
-    fn default() -> Self {
-        Self(QueueId::MIN)
-    }
-}
-
 #[derive(Default)]
 struct Stable(BTreeMap<Vec<u8>, Vec<u8>>);
 
@@ -56,8 +49,10 @@ impl Disk {
         if self.full { 0 } else { 1 << 40 }
     }
 
+    /// The highest queue id ever committed, as a start reads it.
     pub fn highest(&self) -> QueueId {
-        self.highest.0
+        let row = self.row_of(Table::Meta, key::META_HIGHEST).and_then(|row| row.try_into().ok());
+        QueueId::from_u64(row.map_or(0, u64::from_le_bytes))
     }
 
     /// Takes what one transaction holds, at most `limit` changes.
@@ -68,8 +63,9 @@ impl Disk {
 
     /// The transaction is on stable storage.
     pub fn write<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
-        let Ok(highest) = write_batch(changes, self.highest.0, &mut self.rows);
-        self.highest.0 = highest;
+        let known = QueueId::from_u64(self.highest);
+        let Ok(highest) = write_batch(changes, known, &mut self.rows);
+        self.highest = highest.as_u64();
     }
 
     /// What a start does first: bodies that were never accepted go.
@@ -87,6 +83,7 @@ impl Disk {
         self.owed.clear();
         self.committing = None;
         self.broken = false;
+        self.highest = self.highest().as_u64();
     }
 
     pub fn is_empty(&self) -> bool {

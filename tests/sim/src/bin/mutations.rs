@@ -70,6 +70,10 @@ impl Bench {
             build: root.join("target/mutations/build"),
             root,
         };
+        if bench.tree.exists() {
+            // What has been moved or deleted since must not lie there any more.
+            fs::remove_dir_all(&bench.tree)?;
+        }
         for name in ["Cargo.toml", "Cargo.lock", "src", "tests", "benches", "loadtest"] {
             copy(&bench.root.join(name), &bench.tree.join(name))?;
         }
@@ -113,7 +117,6 @@ impl Bench {
     }
 }
 
-/// Copies what differs, so that only that is built again.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to)?;
@@ -121,7 +124,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
             let name = entry?.file_name();
             copy(&from.join(&name), &to.join(&name))?;
         }
-    } else if fs::read(from)? != fs::read(to).unwrap_or_default() {
+    } else {
         fs::create_dir_all(to.parent().unwrap_or(to))?;
         fs::copy(from, to)?;
     }
