@@ -231,10 +231,6 @@ pub const WINDOW_LOW: usize = 1024;
 /// How long a fresh parcel belongs to the memory it was handed to, before a scan may find it.
 pub const FRESH_LEASE: Duration = Duration::from_secs(10);
 
-/// A parcel older than this is not handed to another core any more: the rest of its lease is for
-/// the hand-over, which must be over before a scan finds the parcel.
-pub const HAND_OVER_MAX: Duration = Duration::from_secs(5);
-
 /// Destinations a core remembers to be due at a time; more are found by the next scan.
 pub const AGENDA_MAX: usize = 65_536;
 
@@ -361,7 +357,6 @@ const _: () = assert!(MAP_SIZE_MIN <= MAP_SIZE_MAX);
 const _: () = assert!(RECIPIENTS_MAX <= PARCELS_MAX);
 const _: () = assert!(PAGE_PARCELS <= WINDOW_LOW && WINDOW_LOW < WINDOW_PER_DESTINATION);
 const _: () = assert!(WINDOW_PER_DESTINATION < WINDOW_MAX);
-const _: () = assert!(HAND_OVER_MAX.as_micros() < FRESH_LEASE.as_micros());
 const _: () = assert!(GATHER_SILENCE.as_micros() < COMMIT_GATHER.as_micros());
 const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
 const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);

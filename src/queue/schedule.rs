@@ -156,8 +156,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         }
         let has_room = self.destinations[place.0].has_room(due.class);
         if self.held.len() >= WINDOW_MAX || !has_room {
-            self.note(due);
-            self.step_back(due, id);
+            self.lies_on_disk(due, id);
             if !has_room {
                 self.block(place, due.destination, due.class);
             }
@@ -192,8 +191,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
     /// The settlement of a held parcel is on disk; `left` is where it lies now, if anywhere.
     pub fn settled(&mut self, parcel: ParcelId, was: Due, left: Option<Due>) {
         if let Some(due) = left {
-            self.note(due);
-            self.step_back(due, parcel);
+            self.lies_on_disk(due, parcel);
         }
         let Some(shelf) = self.shelves.get_mut(&was.destination) else {
             self.held.remove(&parcel);
@@ -208,6 +206,22 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
         }
         self.held.remove(&parcel);
         self.tidy(was.destination);
+    }
+
+    /// A fresh parcel due at `at` belongs to the memory it is handed to: no page has brought it.
+    pub fn is_leased(&self, at: Wall, now: Wall) -> bool {
+        at > self.unleased_until(now)
+    }
+
+    /// Fresh parcels of up to this time have no lease: it is over, or never was.
+    fn unleased_until(&self, now: Wall) -> Wall {
+        (now - FRESH_LEASE).max(self.started - Duration::from_millis(1))
+    }
+
+    /// There is a parcel on disk, perhaps, that the next page of its shelf must bring.
+    pub fn lies_on_disk(&mut self, due: Due, id: ParcelId) {
+        self.note(due);
+        self.step_back(due, id);
     }
 
     /// A look through the disk found parcels of this class, the first due at `at`.
@@ -226,6 +240,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
 
     /// The next page to read, when one is due and there is room for it.
     pub fn wanted(&mut self, now: Wall) -> Option<Wanted> {
+        let unleased = self.unleased_until(now);
         while let Some((at, key, class)) = self.agenda.first() {
             if at > now || !self.has_room_for_page() {
                 return None;
@@ -252,8 +267,7 @@ impl<H: Clone + Eq + Hash, C> Schedule<H, C> {
             let side = &mut shelf.sides[class as usize];
             side.noted = None;
             let until = match class {
-                // The lease is over, or never was.
-                Class::Fresh => (now - FRESH_LEASE).max(self.started - Duration::from_millis(1)),
+                Class::Fresh => unleased,
                 Class::Deferred => now,
             };
             return Some(Wanted { destination: key, class, after: side.cursor, until, place });

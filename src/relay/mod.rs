@@ -235,7 +235,7 @@ impl Relay {
                     self.loaded(turn, errand, loaded);
                 }
             }
-            Input::Assigned { parcel } => self.admit(turn, parcel),
+            Input::Assigned { parcel } => self.assigned(turn, parcel),
             Input::Space(space) => self.space = space,
             Input::Drain => self.drain(turn),
             Input::Wake => self.wake(turn),

@@ -8,10 +8,10 @@ use super::{ConnectionId, Input, Options, Outbox, Output, Relay, Setup, Space, T
 use crate::{
     config::{Config, Machine},
     limits::{FRESH_LEASE, SPOOL_THRESHOLD},
-    mail::{DestinationKey, QueueId},
+    mail::{Address, Class, Due, Envelope, Message, Parcel, QueueId, Recipient, Wire},
     queue::shaping::Shape,
     random::Random,
-    store::{Change, StoreError},
+    store::{Change, Load, StoreError},
     time::{Duration, Instant, Now, Wall},
 };
 
@@ -24,7 +24,7 @@ struct Bench {
     stores: Vec<(Ticket, Change)>,
     queries: Vec<Ticket>,
     notes: usize,
-    assigned: usize,
+    pages: usize,
     connects: Vec<Ticket>,
     connections: u32,
 }
@@ -38,14 +38,10 @@ fn options(more: &str) -> Options {
 
 impl Bench {
     fn new(more: &str, outbound_max: usize) -> Self {
-        Self::of_cores(more, outbound_max, 1)
-    }
-
-    fn of_cores(more: &str, outbound_max: usize, cores: u16) -> Self {
         let relay = Relay::new(Setup {
             options: options(more).into(),
             core: 0,
-            cores,
+            cores: 1,
             random: Random::from_seed([5; 32]),
             highest_id: QueueId::MIN,
             inbound_max: 100,
@@ -60,7 +56,7 @@ impl Bench {
             stores: Vec::new(),
             queries: Vec::new(),
             notes: 0,
-            assigned: 0,
+            pages: 0,
             connects: Vec::new(),
             connections: 1,
         };
@@ -84,7 +80,7 @@ impl Bench {
                 Output::Connect { ticket, .. } => self.connects.push(ticket),
                 Output::Query { ticket, .. } => self.queries.push(ticket),
                 Output::Note(_) => self.notes += 1,
-                Output::Assign { .. } => self.assigned += 1,
+                Output::Load { load: Load::Page { .. }, .. } => self.pages += 1,
                 _ => {}
             }
         }
@@ -126,6 +122,30 @@ impl Bench {
         self.now.instant = self.now.instant + time;
         self.now.wall = self.now.wall + time;
         self.give(Input::Wake);
+    }
+
+    /// A parcel of a moment ago.
+    fn parcel(&self, to: &'static str) -> Parcel {
+        let message = Message {
+            id: QueueId::from_u64(77),
+            arrived: self.now.wall,
+            envelope: Envelope::default(),
+            wire: Wire::Stuffed,
+            size: 10,
+            parcels: 1,
+        };
+        let address = Address::parse(Bytes::from_static(to.as_bytes())).unwrap();
+        let destination = self.relay.home(&crate::dns::NextHop::Route(0));
+        Parcel {
+            message: message.into(),
+            part: 0,
+            due: Due { destination, class: Class::Fresh, at: self.now.wall },
+            attempts: 0,
+            warned: false,
+            recipients: vec![Recipient::plain(address)],
+            last_reply: Bytes::new(),
+            body: None,
+        }
     }
 
     fn settles(&self) -> usize {
@@ -172,17 +192,14 @@ fn a_commit_without_room_frees_the_parts_that_went_ahead() {
 }
 
 #[test]
-fn what_its_owner_may_find_on_disk_is_not_handed_over() {
-    for (commit_takes, handed_over) in [(Duration::from_secs(1), true), (FRESH_LEASE, false)] {
-        let mut bench = Bench::of_cores("", 100, 2);
-        bench.client("EHLO c\r\n");
-        let theirs = |n: &u32| DestinationKey::of(&format!("d{n}.example"), 0, 1).core(2) == 1;
-        let number = (0..).find(theirs).unwrap();
-        bench.mail(&format!("c@d{number}.example"), 3000);
-        bench.now.instant = bench.now.instant + commit_takes;
-        bench.now.wall = bench.now.wall + commit_takes;
-        bench.stored(|_| Ok(()));
-        assert_eq!(bench.assigned == 1, handed_over, "{commit_takes:?}");
+fn a_hand_over_that_comes_after_its_lease_asks_the_disk() {
+    for (late, dialed, asked) in [(Duration::from_secs(1), 1, 0), (FRESH_LEASE, 0, 1)] {
+        let mut bench = Bench::new(ROUTE, 100);
+        let parcel = bench.parcel("c@d.example");
+        bench.now.wall = bench.now.wall + late;
+        bench.pages = 0;
+        bench.give(Input::Assigned { parcel: Box::new(parcel) });
+        assert_eq!((bench.connects.len(), bench.pages), (dialed, asked), "{late:?}");
     }
 }
 

@@ -8,10 +8,7 @@ use super::{
 };
 use crate::{
     dns::{NextHop, Query},
-    limits::{
-        AGENDA_PAGE, AGENDA_PASS, AGENDA_REST, BODY_MEMORY_MAX, HAND_OVER_MAX, PAGE_BODIES,
-        PAGE_PARCELS,
-    },
+    limits::{AGENDA_PAGE, AGENDA_PASS, AGENDA_REST, BODY_MEMORY_MAX, PAGE_BODIES, PAGE_PARCELS},
     mail::{Class, DestinationKey, Domain, Parcel, Recipient},
     queue::{Admission, Queued},
     store::{AgendaEntry, Load},
@@ -35,15 +32,20 @@ impl Relay {
         if core == self.core {
             return self.admit(turn, Box::new(parcel));
         }
-        // Its lease began before a slow commit, and is nearly over: the other core may find it on
-        // disk, and have delivered it when this hand-over arrives. One of the two is enough.
-        if turn.now.wall.since(parcel.due.at) > HAND_OVER_MAX {
-            return;
-        }
         if self.body_memory > self.body_memory_max() {
             parcel.body = None;
         }
         turn.out.push(Output::Assign { core, parcel: Box::new(parcel) });
+    }
+
+    /// Another core hands us a parcel. When its lease is over, as the commit was slow, or we were, or
+    /// the clock stepped, a page may have brought it before, and it may have been delivered since:
+    /// then the disk tells whether it is still there.
+    pub(super) fn assigned(&mut self, turn: &mut Turn<'_>, parcel: Box<Parcel>) {
+        match self.schedule.is_leased(parcel.due.at, turn.now.wall) {
+            true => self.admit(turn, parcel),
+            false => self.schedule.lies_on_disk(parcel.due, parcel.id()),
+        }
     }
 
     /// Takes a parcel into the window, if there is room; else it waits on disk.
