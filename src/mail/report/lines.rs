@@ -26,8 +26,15 @@ impl Lines {
         !self.text.is_ascii()
     }
 
-    pub fn holds(&self, words: &str) -> bool {
-        memchr::memmem::find(&self.text, words.as_bytes()).is_some()
+    /// The numbers that stand right behind `stem`.
+    pub fn numbers_behind(&self, stem: &str) -> impl Iterator<Item = u32> {
+        let starts = memchr::memmem::find_iter(&self.text, stem.as_bytes());
+        let ends: Vec<usize> = starts.map(|at| at + stem.len()).collect();
+        ends.into_iter().filter_map(|at| {
+            let rest = &self.text[at..];
+            let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
+            std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+        })
     }
 
     /// A line of our own words.

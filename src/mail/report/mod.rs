@@ -139,12 +139,19 @@ impl Parts {
 
     /// RFC 2046 §5.1.1: no line of a part may begin with it. Who wrote the original may have
     /// guessed the report's id, which is a time for the most part.
+    ///
+    /// So a number follows, the first that follows it nowhere: one pass, whatever was written.
     fn boundary(&self, report: QueueId) -> String {
-        let mut boundary = format!("=_{report}");
-        while [&self.words, &self.status, &self.original].iter().any(|part| part.holds(&boundary)) {
-            boundary.push('=');
-        }
-        boundary
+        let stem = format!("=_{report}.");
+        let mut taken: Vec<u32> = [&self.words, &self.status, &self.original]
+            .iter()
+            .flat_map(|part| part.numbers_behind(&stem))
+            .collect();
+        taken.sort_unstable();
+        taken.dedup();
+        let free = (0..).zip(&taken).find(|(number, taken)| number != *taken);
+        let number = free.map_or(taken.len(), |(number, _)| number as usize);
+        format!("{stem}{number}=")
     }
 
     fn write(&self, out: &mut Lines, boundary: &str) {

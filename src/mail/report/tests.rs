@@ -173,7 +173,8 @@ fn an_original_that_guessed_the_boundary_stays_one_part() {
     let recipient = Recipient::plain(address("bob@example.net"));
     let verdict = Verdict::own(Outcome::Failed, Status::new(5, 4, 4), "no such domain");
     let id = QueueId::from_u64(34);
-    let guesses = format!("--=_{id}\r\nX: y\r\n--=_{id}=--\r\n");
+    let guess = |number: &str| format!("--=_{id}.{number}=\r\nX: y\r\n");
+    let guesses = ["2", "0", "01", "0", "5000000000", "", "1"].map(guess).concat();
     let original = Bytes::from(guesses.clone());
     let report = compose(&Request {
         kind: Kind::Failed,
