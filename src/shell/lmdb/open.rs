@@ -54,8 +54,14 @@ pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenErro
     let dir = data_dir.join("queue");
     create_folder(&dir)?;
     let failed = |source| OpenError::Lmdb { path: dir.clone(), source };
+    // In the same folder, so that it is on the same file system.
+    let unfinished = dir.join("new");
+    if unfinished.exists() {
+        let folder = |source| OpenError::Folder { path: unfinished.clone(), source };
+        fs::remove_dir_all(&unfinished).map_err(folder)?;
+    }
     if !dir.join(DATA_FILE).exists() {
-        create(data_dir, &dir, options, &lock)?;
+        create(&unfinished, &dir, options, &lock)?;
     }
     let tables = open_tables(&dir, options, lock).map_err(failed)?;
     // The files are new, perhaps: their names must be on the disk before the first 250.
@@ -76,26 +82,22 @@ pub fn open(data_dir: &Path, options: &config::Store) -> Result<Opened, OpenErro
 /// Makes an empty store, which appears under its name only when it is on the disk: LMDB takes a
 /// file that a power cut left half written for none of its own.
 fn create(
-    data_dir: &Path,
+    unfinished: &Path,
     dir: &Path,
     options: &config::Store,
     lock: &File,
 ) -> Result<(), OpenError> {
-    let unfinished = data_dir.join("queue.new");
-    let folder = |source| OpenError::Folder { path: unfinished.clone(), source };
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).map_err(folder)?;
-    }
-    create_folder(&unfinished)?;
+    let folder = |source| OpenError::Folder { path: unfinished.into(), source };
+    create_folder(unfinished)?;
     let lock = lock.try_clone().map_err(folder)?;
-    let tables = open_tables(&unfinished, options, lock)
-        .map_err(|source| OpenError::Lmdb { path: unfinished.clone(), source })?;
+    let tables = open_tables(unfinished, options, lock)
+        .map_err(|source| OpenError::Lmdb { path: unfinished.into(), source })?;
     bring_up_to_date(&tables)?;
     let closing = tables.env.clone().prepare_for_closing();
     drop(tables);
     closing.wait();
     fs::rename(unfinished.join(DATA_FILE), dir.join(DATA_FILE)).map_err(folder)?;
-    fs::remove_dir_all(&unfinished).map_err(folder)
+    fs::remove_dir_all(unfinished).map_err(folder)
 }
 
 fn create_folder(path: &Path) -> Result<(), OpenError> {
