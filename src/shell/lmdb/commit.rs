@@ -41,8 +41,8 @@ pub struct Writer {
     looked: Instant,
     /// The operator was told that mail is refused for want of room.
     short: bool,
-    /// Something was written since.
-    wrote: bool,
+    /// Mail was written since.
+    took_mail: bool,
     batch: Batch,
     /// Settles that found no room. They must succeed, so they are tried until they do.
     owed: Vec<Job>,
@@ -80,7 +80,7 @@ impl Writer {
             told: None,
             looked: Instant::now(),
             short: false,
-            wrote: false,
+            took_mail: false,
             batch: Batch::default(),
             owed: Vec::new(),
             answers: (0..cores).map(|_| Vec::new()).collect(),
@@ -151,6 +151,7 @@ impl Writer {
             match self.write(&batch.jobs) {
                 Ok(()) => {
                     self.answer(&mut batch.jobs, Ok(()));
+                    self.took_mail |= batch.awaited > 0;
                     self.gather.committed(batch.awaited, began.elapsed());
                 }
                 Err(Trouble::Full) => {
@@ -173,7 +174,6 @@ impl Writer {
         let used = self.tables.used(&txn).map_err(trouble)?;
         txn.commit().map_err(trouble)?;
         (self.highest, self.room.used) = (highest, used);
-        self.wrote = true;
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Writer {
     }
 
     fn tell_short(&mut self) {
-        self.wrote = false;
+        self.took_mail = false;
         if !mem::replace(&mut self.short, true) {
             (self.warn)(format!(
                 "the store in {} has no room: mail is refused with 452 until there is some; \
@@ -250,8 +250,9 @@ impl Writer {
         let free = self.room.free();
         if free == 0 {
             self.tell_short();
-        } else if self.short && self.wrote && self.owed.is_empty() {
-            // A disk may show room that it does not have: only a write proves it.
+        } else if self.short && self.took_mail && self.owed.is_empty() {
+            // A disk may show room that it does not have, and a settlement needs little: only mail
+            // that was taken proves it.
             self.short = false;
             let dir = self.tables.dir.display();
             (self.warn)(format!("the store in {dir} has room again: mail is taken"));
