@@ -107,6 +107,8 @@ pub struct Census {
     pub parcels: usize,
     /// Octets of bodies kept for delivery.
     pub kept_octets: usize,
+    /// Octets of bodies that pages under way may bring.
+    pub asked_octets: usize,
     /// Octets of bodies in sessions and on their way to the disk.
     pub inbound_octets: usize,
 }
@@ -193,6 +195,7 @@ impl Relay {
             outbound: self.connections.outbound_count() + self.dials.len(),
             parcels: self.schedule.held(),
             kept_octets: self.body_memory,
+            asked_octets: self.bodies_asked,
             inbound_octets: self.inbound_memory,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,7 +33,6 @@ pub struct Summary {
     pub messages: u64,
     pub lives: u64,
     pub lasted: Duration,
-    pub lines: u64,
     pub coverage: Coverage,
     /// By seed: what was broken, and the last lines of the trace.
     pub failures: BTreeMap<u64, String>,
@@ -55,9 +53,9 @@ impl Campaign {
                 if seed >= self.first.saturating_add(self.seeds) || late || failed {
                     return;
                 }
-                let ran = run(seed, self.scale);
+                let outcome = world::run(seed, self.scale, false);
                 let mut summary = locked(&summary);
-                summary.add(seed, self.scale, ran);
+                summary.add(seed, self.scale, outcome);
                 let mut told = locked(&told);
                 if told.elapsed() >= Duration::from_secs(1) {
                     *told = Instant::now();
@@ -75,14 +73,6 @@ impl Campaign {
     }
 }
 
-/// Runs one seed; a panic of the relay is a failure like any other.
-pub fn run(seed: u64, scale: Scale) -> Result<Outcome, String> {
-    catch_unwind(AssertUnwindSafe(|| world::run(seed, scale, false))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("panicked").to_owned()
-    })
-}
-
 /// How one seed is run again with all its lines.
 pub fn replay(seed: u64, scale: Scale) -> String {
     let scale = if scale == Scale::Long { " --long" } else { "" };
@@ -90,25 +80,17 @@ pub fn replay(seed: u64, scale: Scale) -> String {
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, scale: Scale, ran: Result<Outcome, String>) {
+    fn add(&mut self, seed: u64, scale: Scale, outcome: Outcome) {
         self.seeds += 1;
-        let again = replay(seed, scale);
-        match ran {
-            Ok(outcome) => {
-                self.messages += outcome.messages as u64;
-                self.lives += u64::from(outcome.lives);
-                self.lasted += outcome.lasted;
-                self.lines += outcome.trace.lines();
-                self.coverage.add(&outcome.coverage);
-                if let Some(broken) = outcome.broken {
-                    let last: Vec<&str> = outcome.trace.last().collect();
-                    let text = format!("{}\n{broken}\nagain: {again}\n", last.join("\n"));
-                    self.failures.insert(seed, text);
-                }
-            }
-            Err(panic) => {
-                self.failures.insert(seed, format!("a panic: {panic}\nagain: {again}\n"));
-            }
+        self.messages += outcome.messages as u64;
+        self.lives += u64::from(outcome.lives);
+        self.lasted += outcome.lasted;
+        self.coverage.add(&outcome.coverage);
+        if let Some(broken) = outcome.broken {
+            let last: Vec<&str> = outcome.trace.last().collect();
+            let again = replay(seed, scale);
+            let text = format!("{}\n{broken}\nagain: {again}\n", last.join("\n"));
+            self.failures.insert(seed, text);
         }
     }
 

@@ -94,7 +94,10 @@ impl Shape {
                 recipients: draft.recipients.clone(),
                 content: draft.content.clone(),
                 envid: draft.envid.clone(),
+                full: draft.full,
+                smtputf8: draft.smtputf8,
                 sent: false,
+                refused: false,
                 accepted: None,
             },
         );

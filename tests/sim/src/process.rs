@@ -38,8 +38,8 @@ pub struct Core {
     /// Connections to next hops, made and being made.
     pub outbound: BTreeMap<std::net::SocketAddr, usize>,
     pub drained: bool,
-    /// Wake-ups within the last minute: a relay that spins has many.
-    pub wakes: u32,
+    /// Inputs within this minute: a relay that spins has many.
+    pub inputs: u32,
     pub minute: u64,
 }
 
@@ -71,7 +71,7 @@ impl Process {
             loads: 0,
             outbound: BTreeMap::new(),
             drained: false,
-            wakes: 0,
+            inputs: 0,
             minute: 0,
         };
         let cores = (0..cores).map(core).collect();

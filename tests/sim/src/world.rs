@@ -10,8 +10,10 @@ mod weather;
 mod wire;
 
 use std::{
+    any::Any,
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 pub use self::operator::Operation;
@@ -147,7 +149,12 @@ pub struct Outcome {
 pub fn run(seed: u64, scale: Scale, aloud: bool) -> Outcome {
     let mut world = World::new(seed, scale);
     world.trace.aloud = aloud;
-    let broken = world.live().err().map(|Broken(what)| what);
+    // A panic of the relay is a failure like any other, and its trace tells as much.
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let broken = match lived {
+        Ok(lived) => lived.err().map(|Broken(what)| what),
+        Err(panic) => Some(format!("a panic: {}", words_of(&*panic))),
+    };
     Outcome {
         lasted: world.now.since(Instant::from_micros(0)),
         messages: world.oracle.letters.len(),
@@ -156,6 +163,11 @@ pub fn run(seed: u64, scale: Scale, aloud: bool) -> Outcome {
         coverage: world.coverage,
         broken,
     }
+}
+
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
 }
 
 /// A run of more lines goes round in circles.

@@ -21,6 +21,9 @@ struct Arguments {
     seeds: u64,
 }
 
+/// For the seeds of one mutation.
+const MINUTES: &str = "5";
+
 /// The copy of the workspace, and where it is built.
 struct Bench {
     root: PathBuf,
@@ -40,6 +43,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // Without a bug no seed may fail, or the rest would prove nothing.
+    match bench.build_and_run(arguments.seeds) {
+        Ok(None) => {}
+        Ok(Some(how)) => {
+            println!("the sources as they are fail: {how}");
+            return ExitCode::FAILURE;
+        }
+        Err(error) => {
+            println!("the sources as they are cannot be run: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
     let (mut caught, mut missed) = (0, Vec::new());
     for mutation in list().into_iter().filter(wanted) {
         let began = Instant::now();
@@ -102,7 +117,7 @@ impl Bench {
             return Err(io::Error::other(String::from_utf8_lossy(&built.stderr).into_owned()));
         }
         let ran = Command::new(self.build.join("mutation/sim"))
-            .args(["--failures", "1", "--seeds", &seeds.to_string()])
+            .args(["--failures", "1", "--minutes", MINUTES, "--seeds", &seeds.to_string()])
             .stderr(Stdio::null())
             .output()?;
         if ran.status.success() {
@@ -112,8 +127,10 @@ impl Bench {
         let lines: Vec<&str> = said.lines().collect();
         let seed = lines.first().map_or("", |line| line.trim_matches(['-', ' ']));
         let end = lines.iter().position(|line| line.starts_with("again: "));
-        let broken = end.and_then(|end| lines[..end].last()).unwrap_or(&"no reason told");
-        Ok(Some(format!("{seed}: {broken}")))
+        match end.and_then(|end| lines[..end].last()) {
+            Some(broken) => Ok(Some(format!("{seed}: {broken}"))),
+            None => Err(io::Error::other(format!("it failed and names no seed: {said}"))),
+        }
     }
 }
 

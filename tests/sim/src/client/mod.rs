@@ -238,9 +238,22 @@ impl Client {
             (250, None) => {
                 return broken(format!("250 without a queue id: `{}`", text.escape_debug()));
             }
-            (452, _) => cx.coverage.count("client: told 452"),
+            // After a disk that failed for good nobody knows what is on it.
             (451, _) => cx.coverage.count("client: told 451"),
-            _ => cx.coverage.count("client: told 5xx"),
+            _ => return self.turned_down(token, code, cx),
+        }
+        self.next(code, cx);
+        Ok(())
+    }
+
+    /// The relay does not take the message: then it must not have it.
+    fn turned_down(&mut self, token: u32, code: u16, cx: &mut Cx<'_>) -> Checked {
+        cx.coverage.count(if code == 452 { "client: told 452" } else { "client: told 5xx" });
+        if let Some(submission) = cx.oracle.submissions.get_mut(&token) {
+            submission.refused = true;
+            if let Some(id) = submission.accepted {
+                return broken(format!("the client of {token} was told {code}, and {id} is there"));
+            }
         }
         self.next(code, cx);
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Broken, Checked, broken};
 use crate::{
     coverage::Coverage,
-    mail::{Due, Notify, Parcel, QueueId, Recipient, Wire},
+    mail::{Due, Notify, Parcel, QueueId, Recipient, Ret, Wire},
     queue::retry,
     relay::event::AttemptStatus,
     store::Accept,
@@ -20,9 +20,13 @@ pub struct Submission {
     pub recipients: Vec<(String, Notify)>,
     pub content: Vec<u8>,
     pub envid: Option<String>,
+    pub full: Option<bool>,
+    pub smtputf8: bool,
     /// The last octet of it is on its way.
     pub sent: bool,
     pub accepted: Option<QueueId>,
+    /// The relay has said that it does not take it.
+    pub refused: bool,
 }
 
 /// A message on stable storage, or one that was.
@@ -38,6 +42,7 @@ pub struct Letter {
     /// As stored.
     pub size: u64,
     pub needs_smtputf8: bool,
+    pub full: Option<bool>,
     pub envid: Option<String>,
     /// As stored, without its dot-stuffing; empty once it has left the disk.
     pub content: Vec<u8>,
@@ -66,6 +71,7 @@ pub struct Fate {
     pub end: Option<End>,
     pub told_failure: u32,
     pub told_delay: u32,
+    pub told_success: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +97,8 @@ pub struct Acceptance {
     pub live: bool,
     /// The relay has read the whole reply.
     pub heard: bool,
+    /// The host was given the parameters of RFC 3461, and owes the reports.
+    pub reports: bool,
     /// The relay that read it has ended before it could commit.
     pub excused: bool,
 }
@@ -117,19 +125,25 @@ impl Submission {
         if let Some(other) = self.accepted {
             return broken(format!("{id} was committed, and is the same message as {other}"));
         }
+        if self.refused {
+            return broken(format!("{id} was committed, and its client was told that it is not"));
+        }
         if !self.sent {
             return broken(format!("{id} was committed before its client had sent all of it"));
         }
         let Some(received) = letter.content.strip_suffix(&*self.content) else {
             return broken(format!("{id} was committed with another body than its client sent"));
         };
-        let our_field = received.starts_with(b"Received: from ")
-            && received.ends_with(b"\r\n")
+        let text = String::from_utf8_lossy(received);
+        let our_field = text.starts_with("Received: from ")
+            && text.ends_with("\r\n")
+            && text.lines().skip(1).all(|line| line.starts_with([' ', '\t']))
             && received.windows(id.to_string().len()).any(|w| w == id.to_string().as_bytes());
         if !our_field {
             return broken(format!("{id} was committed below {}", received.escape_ascii()));
         }
-        if letter.sender != self.sender || letter.envid != self.envid {
+        let said = (&self.sender, &self.envid, self.full, self.smtputf8);
+        if (&letter.sender, &letter.envid, letter.full, letter.needs_smtputf8) != said {
             return broken(format!("{id} was committed with another envelope than MAIL said"));
         }
         for (name, fate) in &letter.fates {
@@ -173,6 +187,7 @@ impl Letter {
             arrived: message.arrived,
             size: message.size,
             needs_smtputf8: envelope.smtputf8,
+            full: envelope.ret.map(|ret| ret == Ret::Full),
             envid: envelope.envid.as_ref().map(|id| String::from_utf8_lossy(id).into_owned()),
             content: match message.wire {
                 Wire::Stuffed => unstuffed(&stored),
@@ -260,7 +275,8 @@ impl Letter {
         Ok(())
     }
 
-    /// Who must hear of a failure has heard of it, once.
+    /// Who must hear of an end has heard of it, once: a failure always, a success where the next hop
+    /// will not tell it.
     pub fn check_reported(&self) -> Checked {
         for (name, fate) in &self.fates {
             let failed = matches!(fate.end, Some(End::Failed | End::Expired));
@@ -269,6 +285,19 @@ impl Letter {
                 return broken(format!(
                     "{name} of {} ended {:?}, and its sender {:?} got {} reports of failure",
                     self.id, fate.end, self.sender, fate.told_failure
+                ));
+            }
+            let by = fate.acceptances.iter().find(|known| known.heard && !known.excused);
+            let wanted = fate.end == Some(End::Delivered)
+                && self.sender.is_some()
+                && fate.notify.on_success()
+                && by.is_some_and(|acceptance| !acceptance.reports);
+            // An earlier life may have delivered it as well.
+            let sure = by.is_some();
+            if sure && fate.told_success != u32::from(wanted) {
+                return broken(format!(
+                    "{name} of {} was delivered, and its sender {:?} got {} reports of it",
+                    self.id, self.sender, fate.told_success
                 ));
             }
         }

@@ -33,6 +33,9 @@ pub type Checked = Result<(), Broken>;
 /// The longest TTL of a plan, the longest that a next hop is left alone, and some.
 const MEMORY_OF_TROUBLE: Duration = Duration::from_secs(2 * 3600 + 1800 + 1800);
 
+/// How late a parcel may be when all is well.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
 pub struct Oracle {
     retry: retry::Options,
     /// Domains that mail can be delivered to.
@@ -153,6 +156,10 @@ impl Oracle {
         };
         if let Some(end) = fate.end {
             return broken(format!("an attempt at {id} for {to}, which is {end:?}"));
+        }
+        if let Some(decided) = fate.decided {
+            let before = decided.status;
+            return broken(format!("two attempts at {id} for {to} at a time, one {before:?}"));
         }
         let heard = fate.acceptances.iter().any(|known| known.heard && !known.excused);
         let reason = String::from_utf8_lossy(&attempt.verdict.reason);
@@ -305,6 +312,20 @@ impl Oracle {
         self.accepted(Letter::of_report(report, body.to_vec()))
     }
 
+    /// After a drain in good order nothing is known that is not committed.
+    pub fn check_settled(&self) -> Checked {
+        for letter in self.queued.iter().filter_map(|id| self.letters.get(id)) {
+            let unsettled = |fate: &Fate| {
+                let heard = fate.acceptances.iter().any(|known| known.heard && !known.excused);
+                fate.end.is_none() && (heard || fate.decided.is_some())
+            };
+            if let Some((name, _)) = letter.fates.iter().find(|(_, fate)| unsettled(fate)) {
+                return broken(format!("drained, and what became of {name} is not recorded"));
+            }
+        }
+        Ok(())
+    }
+
     /// Every recipient of every message has come to its one end.
     pub fn check_ended(&self) -> Checked {
         for letter in self.letters.values() {
@@ -317,6 +338,7 @@ impl Oracle {
 
     /// Nothing is late without a reason; `patience` is how late may be.
     pub fn check_lateness(&self, now: Now, patience: Duration) -> Checked {
+        let patience = if now.wall > self.well_from { PATIENCE } else { patience };
         for id in &self.queued {
             let Some(letter) = self.letters.get(id) else { continue };
             for (part, filed) in &letter.parcels {

@@ -1,6 +1,6 @@
 //! What the outside tells the oracle: what peers refuse, are asked and take, what the relay hears.
 
-use super::{Acceptance, Checked, Oracle, broken, letter, report, token_of};
+use super::{Acceptance, Checked, Letter, Oracle, broken, letter, report, token_of};
 use crate::{coverage::Coverage, mail::QueueId};
 
 impl Oracle {
@@ -25,7 +25,7 @@ impl Oracle {
 
     /// The relay says RCPT: is it time?
     pub fn asked(&mut self, address: &str) -> Checked {
-        let Some(token) = token_of(address) else { return Ok(()) };
+        let Some(token) = token_of(address) else { return self.asked_for_report(address) };
         let id = self.submissions.get(&token).and_then(|submission| submission.accepted);
         let Some(letter) = id.and_then(|id| self.letters.get(&id)) else {
             return broken(format!("RCPT for {address}, whose message was never committed"));
@@ -48,7 +48,20 @@ impl Oracle {
                 self.latest.as_millis(),
                 at.as_millis()
             )),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => broken(format!("RCPT for {address} of {}, which is in no parcel", letter.id)),
+        }
+    }
+
+    /// Several reports may be for one sender: one of them must be due.
+    fn asked_for_report(&self, address: &str) -> Checked {
+        let reports = self.queued.iter().filter_map(|id| self.letters.get(id));
+        let is_due = |letter: &Letter| {
+            letter.is_report && letter.filed(address).is_some_and(|(_, f)| f.due.at <= self.latest)
+        };
+        match reports.into_iter().any(is_due) {
+            true => Ok(()),
+            false => broken(format!("RCPT for {address}, for whom no report is due")),
         }
     }
 
@@ -57,7 +70,7 @@ impl Oracle {
     pub fn taken(
         &mut self,
         content: &[u8],
-        recipients: &[String],
+        (sender, recipients): (&str, &[String]),
         acceptance: Acceptance,
         coverage: &mut Coverage,
     ) -> Checked {
@@ -71,6 +84,9 @@ impl Oracle {
             return broken(format!("a peer got {id}, which was never committed"));
         };
         letter.check_delivered(content)?;
+        if letter.sender.as_deref().unwrap_or("") != sender {
+            return broken(format!("a peer got {id} from <{sender}>, not {:?}", letter.sender));
+        }
         for recipient in recipients {
             let Some(fate) = letter.fates.get_mut(recipient) else {
                 return broken(format!("a peer got {id} for {recipient}, who is no recipient"));
@@ -83,13 +99,28 @@ impl Oracle {
             if acceptance.live && fate.end.is_some() {
                 return broken(format!("{recipient} got {id} after it was settled"));
             }
+            // The reply of the first is still on its way to a relay that listens.
+            let under_way = |old: &Acceptance| {
+                let unheard = self.unheard.get(&old.link);
+                unheard.is_some_and(|list| list.iter().any(|(mark, _)| *mark == old.mark))
+            };
+            if acceptance.live && fate.acceptances.iter().any(under_way) {
+                return broken(format!("{recipient} gets {id} twice at a time"));
+            }
             if !fate.acceptances.is_empty() {
                 coverage.count("oracle: a second delivery, the first reply was lost");
             }
             fate.acceptances.push(acceptance.clone());
         }
-        self.unheard.entry(acceptance.link).or_default().push((acceptance.mark, id));
+        if acceptance.live && acceptance.mark != u64::MAX {
+            self.unheard.entry(acceptance.link).or_default().push((acceptance.mark, id));
+        }
         Ok(())
+    }
+
+    /// The relay reads nothing of this link any more.
+    pub fn left(&mut self, link: u64) {
+        self.unheard.remove(&link);
     }
 
     /// The relay has read so many octets of this link.

@@ -93,6 +93,7 @@ fn count(
                 && fate.notify.on_delay()
         }
         "relayed" => {
+            fate.told_success += 1;
             coverage.count("relay: a report of success");
             fate.end == Some(End::Delivered) && class == b'2' && fate.notify.on_success()
         }

@@ -10,7 +10,7 @@ use crate::{
     coverage::Coverage,
     letters::{Mark, mark_of},
     network::{Moves, Parting},
-    oracle::{Acceptance, Checked, Oracle, letter_unstuffed},
+    oracle::{Acceptance, Broken, Checked, Oracle, broken, letter_unstuffed},
     random::Random,
     time::Duration,
 };
@@ -133,6 +133,10 @@ impl Peer {
                         return Ok(());
                     }
                     self.state = State::Commands;
+                    if !last {
+                        self.say("250 2.0.0 chunk\r\n", cx);
+                        continue;
+                    }
                     let content = std::mem::take(&mut self.body);
                     self.end_of_body(&content, cx)?;
                 }
@@ -159,6 +163,7 @@ impl Peer {
         }
         let text = String::from_utf8_lossy(line).into_owned();
         let verb = text.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
+        self.check_offered(&verb, &text)?;
         match verb.as_str() {
             "EHLO" => self.hello(cx),
             "HELO" => {
@@ -170,7 +175,8 @@ impl Peer {
                     dsn: false,
                     smtputf8: false,
                     size: None,
-                    recipients_max: None,
+                    announces_limits: false,
+                    ..self.offers
                 };
                 self.announce(cx);
                 self.say("250 peer.sim.example\r\n", cx);
@@ -185,10 +191,29 @@ impl Peer {
             }
             "QUIT" => self.leave("221 2.0.0 bye\r\n", "peer: QUIT", cx),
             _ => {
-                return Err(crate::oracle::Broken(format!(
-                    "a peer was told `{}`",
-                    text.escape_debug()
-                )));
+                return Err(Broken(format!("a peer was told `{}`", text.escape_debug())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is said that was not offered.
+    fn check_offered(&self, verb: &str, text: &str) -> Checked {
+        let told = || text.escape_debug();
+        // Only chunks carry more than their command.
+        if !self.offers.pipelining && verb != "BDAT" && !self.buffer.is_empty() {
+            return broken(format!("`{}` was pipelined, which was not offered", told()));
+        }
+        for word in text.split_whitespace().skip(2) {
+            let offered = match word.split('=').next().unwrap_or_default() {
+                "SIZE" => self.offers.size.is_some(),
+                "BODY" => self.offers.eight_bit,
+                "SMTPUTF8" => self.offers.smtputf8,
+                "RET" | "ENVID" | "NOTIFY" | "ORCPT" => self.offers.dsn,
+                _ => false,
+            };
+            if (verb == "MAIL" || verb == "RCPT") && !offered {
+                return broken(format!("`{}` has a parameter that was not offered", told()));
             }
         }
         Ok(())
@@ -220,12 +245,12 @@ impl Peer {
 
     fn mail(&mut self, sender: String, cx: &mut Cx<'_>) -> Checked {
         if self.in_transaction {
-            return crate::oracle::broken(format!("MAIL from {sender} within a transaction"));
+            return broken(format!("MAIL from {sender} within a transaction"));
         }
         self.transactions += 1;
         if self.transactions > cx.transactions_max {
             let count = self.transactions;
-            return crate::oracle::broken(format!("{count} transactions on one connection"));
+            return broken(format!("{count} transactions on one connection"));
         }
         let permanent = !sender.is_empty();
         self.sender = sender;
@@ -316,8 +341,8 @@ impl Peer {
     fn bdat(&mut self, text: &str) -> Checked {
         let mut words = text.split_whitespace().skip(1);
         let size = words.next().and_then(|size| size.parse().ok());
-        let Some(left) = size.filter(|_| self.offers.chunking) else {
-            return crate::oracle::broken(format!("a peer was told `{}`", text.escape_debug()));
+        let Some(left) = size.filter(|_| self.offers.chunking && self.in_transaction) else {
+            return broken(format!("a peer was told `{}`", text.escape_debug()));
         };
         self.state = State::Chunk { left, last: words.next().is_some() };
         Ok(())
@@ -358,9 +383,16 @@ impl Peer {
     }
 
     fn take(&mut self, content: &[u8], mark: u64, cx: &mut Cx<'_>) -> Checked {
-        let acceptance =
-            Acceptance { link: cx.link, mark, live: cx.live, heard: false, excused: false };
-        cx.oracle.taken(content, &self.recipients, acceptance, cx.coverage)
+        let acceptance = Acceptance {
+            link: cx.link,
+            mark,
+            live: cx.live,
+            heard: false,
+            excused: false,
+            reports: self.offers.dsn,
+        };
+        let envelope = (self.sender.as_str(), self.recipients.as_slice());
+        cx.oracle.taken(content, envelope, acceptance, cx.coverage)
     }
 
     fn refuse_all(&mut self, cx: &mut Cx<'_>) {

@@ -13,6 +13,8 @@ pub struct Offers {
     pub smtputf8: bool,
     pub size: Option<u64>,
     pub recipients_max: Option<u32>,
+    /// RFC 9422: it says so.
+    pub announces_limits: bool,
 }
 impl Offers {
     pub fn of(random: &mut Random) -> Offers {
@@ -21,7 +23,18 @@ impl Offers {
         let (eight_bit, dsn, smtputf8) = (mostly(), !mostly(), mostly());
         let size = [None, None, Some(0), Some(100_000), Some(9000)][random.below(5) as usize];
         let recipients_max = (random.below(8) == 0).then(|| 1 + random.below(3));
-        Offers { extended, pipelining, chunking, eight_bit, dsn, smtputf8, size, recipients_max }
+        let announces_limits = random.below(2) == 0;
+        Offers {
+            announces_limits,
+            extended,
+            pipelining,
+            chunking,
+            eight_bit,
+            dsn,
+            smtputf8,
+            size,
+            recipients_max,
+        }
     }
 
     pub(super) fn lines(&self) -> String {
@@ -38,7 +51,8 @@ impl Offers {
             }
         }
         lines.extend(self.size.map(|size| format!("SIZE {size}")));
-        lines.extend(self.recipients_max.map(|max| format!("LIMITS RCPTMAX={max}")));
+        let announced = self.recipients_max.filter(|_| self.announces_limits);
+        lines.extend(announced.map(|max| format!("LIMITS RCPTMAX={max}")));
         let last = lines.len() - 1;
         let line = |(at, line): (usize, &String)| {
             format!("250{}{line}\r\n", if at == last { ' ' } else { '-' })

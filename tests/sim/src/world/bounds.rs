@@ -39,6 +39,18 @@ impl World {
         }
     }
 
+    /// With nothing queued and nobody there, nothing may be left in memory.
+    pub(super) fn check_nothing_held(&self) -> Checked {
+        for core in self.process.iter().flat_map(|process| &process.cores) {
+            let census = core.relay.census();
+            let octets = census.kept_octets + census.inbound_octets + census.asked_octets;
+            if census.parcels + octets + census.inbound + census.outbound > 0 {
+                return broken(format!("nothing is there, and a core holds {census:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// What a core holds is within its bounds.
     pub(super) fn check_census(&mut self, core: u16) -> Checked {
         let Some(process) = &self.process else { return Ok(()) };

@@ -40,6 +40,11 @@ impl World {
         let Some(jobs) = self.disk.committing.take() else { return Ok(()) };
         if self.disk.broken {
             self.coverage.count("disk: a commit failed for good");
+            // What was written before the sync failed may be on the disk all the same.
+            if self.dice(2) {
+                self.coverage.count("disk: a commit that failed is there");
+                self.write(&jobs)?;
+            }
             self.answer(jobs, Err(StoreError::Failed));
             let owed = std::mem::take(&mut self.disk.owed);
             self.answer(owed, Err(StoreError::Failed));

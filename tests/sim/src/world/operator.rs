@@ -276,8 +276,12 @@ impl World {
             jobs.splice(0..0, std::mem::take(&mut self.disk.owed));
             self.write(&jobs)?;
         }
+        let sound = !self.disk.broken && !self.disk.full;
         self.disk.forget();
         self.oracle.audit(&self.disk)?;
+        if drained && sound {
+            self.oracle.check_settled()?;
+        }
         if self.finishing.is_some() {
             self.over = true;
             return Ok(());
@@ -340,9 +344,13 @@ impl World {
         if !self.healed || self.finishing.is_some() {
             return Ok(());
         }
-        let running = self.process.as_ref().is_some_and(|process| process.draining.is_none());
+        let running = self.process.as_ref().is_some_and(|process| {
+            let answered = process.cores.iter().all(|core| core.stores + core.loads == 0);
+            process.draining.is_none() && answered
+        });
         if running && self.disk.is_empty() && self.to_come == 0 && self.is_quiet() {
             self.oracle.check_ended()?;
+            self.check_nothing_held()?;
             self.finishing = Some(self.now);
             return self.drain();
         }

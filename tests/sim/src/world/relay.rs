@@ -14,8 +14,8 @@ use crate::{
     zone,
 };
 
-/// A relay that wakes up more often within a minute does nothing else.
-const WAKES_MAX: u32 = 3000;
+/// A core that takes more inputs within a minute goes round in circles.
+const INPUTS_MAX: u32 = 20_000;
 
 impl World {
     /// Gives one input to a core, and carries out what it asks for.
@@ -29,6 +29,14 @@ impl World {
             Input::Loaded { .. } => seat.loads -= 1,
             _ => {}
         }
+        let minute = now.instant.as_micros() / 60_000_000;
+        if seat.minute != minute {
+            (seat.minute, seat.inputs) = (minute, 0);
+        }
+        seat.inputs += 1;
+        if seat.inputs > INPUTS_MAX {
+            return broken(format!("core {core} takes {INPUTS_MAX} inputs within a minute"));
+        }
         let mut out = Outbox::new();
         seat.relay.handle(now, input, &mut out);
         for output in out {
@@ -40,7 +48,6 @@ impl World {
     }
 
     pub(super) fn wake(&mut self, core: u16) -> Checked {
-        let minute = self.now.as_micros() / 60_000_000;
         let now = self.now;
         let Some(process) = &mut self.process else { return Ok(()) };
         let seat = &mut process.cores[usize::from(core)];
@@ -48,13 +55,6 @@ impl World {
             return Ok(());
         }
         seat.armed = None;
-        if seat.minute != minute {
-            (seat.minute, seat.wakes) = (minute, 0);
-        }
-        seat.wakes += 1;
-        if seat.wakes > WAKES_MAX {
-            return broken(format!("core {core} woke up {WAKES_MAX} times within a minute"));
-        }
         self.feed(core, Input::Wake)
     }
 
@@ -306,6 +306,7 @@ impl World {
 
     /// The seat is free for another.
     pub(super) fn vacate(&mut self, number: u64) {
+        self.oracle.left(number);
         let Some(link) = self.links.get(&number) else { return };
         let (core, id, remote, client) = (link.core, link.id, link.remote, link.is_of_client());
         let Some(process) = &mut self.process else { return };

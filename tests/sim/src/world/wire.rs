@@ -229,7 +229,7 @@ impl World {
         Ok(())
     }
 
-    /// Since when the oldest link is there, if any has a seat.
+    /// Nobody is connected to the relay.
     pub(super) fn is_quiet(&self) -> bool {
         self.links.values().all(|link| link.seat != Seat::Taken)
     }
