@@ -10,6 +10,7 @@ pub mod destination;
 pub mod retry;
 pub mod schedule;
 pub mod shaping;
+mod shelf;
 
 pub use destination::{Destination, Down, Queued};
 pub use schedule::{Admission, Place, Schedule};

@@ -17,6 +17,7 @@ use super::{
     agenda::Agenda,
     destination::{Destination, Queued},
     shaping::Shape,
+    shelf::Shelf,
 };
 use crate::{
     limits::{FRESH_LEASE, PAGE_PARCELS, WINDOW_MAX},
@@ -63,28 +64,6 @@ pub struct Schedule<H, C> {
     pages: usize,
     /// Fresh parcels from before that were handed to nobody who lives.
     started: Wall,
-}
-
-#[derive(Debug, Default)]
-struct Shelf {
-    /// Parcels of this shelf in memory.
-    held: usize,
-    /// A page of it is being read.
-    reading: bool,
-    /// Settled while a page was being read: it may bring them once more.
-    settled_meanwhile: Vec<ParcelId>,
-    /// The destination that its parcels went to last.
-    place: Option<Place>,
-    sides: [Side; 2],
-}
-
-#[derive(Debug, Default)]
-struct Side {
-    /// Due on disk at this time, and in the agenda with it, unless blocked.
-    noted: Option<Wall>,
-    blocked: bool,
-    /// Rows up to here have been read.
-    cursor: Option<(Wall, ParcelId)>,
 }
 
 impl<H: Clone + Eq + Hash, C> Default for Schedule<H, C> {

@@ -38,8 +38,8 @@ impl Relay {
         turn.out.push(Output::Assign { core, parcel: Box::new(parcel) });
     }
 
-    /// Another core hands us a parcel. When its lease is over, as the commit was slow, or we were, or
-    /// the clock stepped, a page may have brought it before, and it may have been delivered since:
+    /// Another core hands us a parcel. When its lease is over (the commit was slow, or we were, or
+    /// the clock stepped) a page may have brought it before, and it may have been delivered since:
     /// then the disk tells whether it is still there.
     pub(super) fn assigned(&mut self, turn: &mut Turn<'_>, parcel: Box<Parcel>) {
         match self.schedule.is_leased(parcel.due.at, turn.now.wall) {

@@ -275,8 +275,8 @@ impl Letter {
         Ok(())
     }
 
-    /// Who must hear of an end has heard of it, once: a failure always, a success where the next hop
-    /// will not tell it.
+    /// Who must hear of an end has heard of it, once: a failure always, a success where the next
+    /// hop will not tell it.
     pub fn check_reported(&self) -> Checked {
         for (name, fate) in &self.fates {
             let failed = matches!(fate.end, Some(End::Failed | End::Expired));

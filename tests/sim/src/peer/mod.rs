@@ -2,10 +2,11 @@
 //! what its host's mood and the dice say.
 
 mod dice;
+mod mood;
 mod offers;
 
 use self::dice::{Step, Turn};
-pub use self::offers::Offers;
+pub use self::{mood::Mood, offers::Offers};
 use crate::{
     coverage::Coverage,
     letters::{Mark, mark_of},
@@ -14,26 +15,6 @@ use crate::{
     random::Random,
     time::Duration,
 };
-
-/// How a host feels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mood {
-    Good,
-    /// Refuses connections.
-    Down,
-    /// No route to it.
-    Unreachable,
-    /// Connections to it are never made.
-    Hole,
-    /// 421 instead of a greeting.
-    Busy,
-    /// 554 instead of a greeting.
-    Closed,
-    /// Lets in and says nothing.
-    Mute,
-    /// Every step takes long.
-    Slow,
-}
 
 /// What a step may look at.
 pub struct Cx<'a> {
@@ -163,7 +144,7 @@ impl Peer {
         }
         let text = String::from_utf8_lossy(line).into_owned();
         let verb = text.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
-        self.check_offered(&verb, &text)?;
+        self.offers.check(&verb, &text, !self.buffer.is_empty())?;
         match verb.as_str() {
             "EHLO" => self.hello(cx),
             "HELO" => {
@@ -192,28 +173,6 @@ impl Peer {
             "QUIT" => self.leave("221 2.0.0 bye\r\n", "peer: QUIT", cx),
             _ => {
                 return Err(Broken(format!("a peer was told `{}`", text.escape_debug())));
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing is said that was not offered.
-    fn check_offered(&self, verb: &str, text: &str) -> Checked {
-        let told = || text.escape_debug();
-        // Only chunks carry more than their command.
-        if !self.offers.pipelining && verb != "BDAT" && !self.buffer.is_empty() {
-            return broken(format!("`{}` was pipelined, which was not offered", told()));
-        }
-        for word in text.split_whitespace().skip(2) {
-            let offered = match word.split('=').next().unwrap_or_default() {
-                "SIZE" => self.offers.size.is_some(),
-                "BODY" => self.offers.eight_bit,
-                "SMTPUTF8" => self.offers.smtputf8,
-                "RET" | "ENVID" | "NOTIFY" | "ORCPT" => self.offers.dsn,
-                _ => false,
-            };
-            if (verb == "MAIL" || verb == "RCPT") && !offered {
-                return broken(format!("`{}` has a parameter that was not offered", told()));
             }
         }
         Ok(())

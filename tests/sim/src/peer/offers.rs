@@ -1,6 +1,9 @@
 //! What a peer offers in its reply to EHLO.
 
-use crate::random::Random;
+use crate::{
+    oracle::{Checked, broken},
+    random::Random,
+};
 
 /// What EHLO offers.
 #[derive(Clone, Copy, Debug)]
@@ -58,5 +61,27 @@ impl Offers {
             format!("250{}{line}\r\n", if at == last { ' ' } else { '-' })
         };
         lines.iter().enumerate().map(line).collect()
+    }
+
+    /// Nothing is said that was not offered; `more`: something stands behind the command.
+    pub(super) fn check(&self, verb: &str, text: &str, more: bool) -> Checked {
+        let told = || text.escape_debug();
+        // Only chunks carry more than their command.
+        if !self.pipelining && verb != "BDAT" && more {
+            return broken(format!("`{}` was pipelined, which was not offered", told()));
+        }
+        for word in text.split_whitespace().skip(2) {
+            let offered = match word.split('=').next().unwrap_or_default() {
+                "SIZE" => self.size.is_some(),
+                "BODY" => self.eight_bit,
+                "SMTPUTF8" => self.smtputf8,
+                "RET" | "ENVID" | "NOTIFY" | "ORCPT" => self.dsn,
+                _ => false,
+            };
+            if (verb == "MAIL" || verb == "RCPT") && !offered {
+                return broken(format!("`{}` has a parameter that was not offered", told()));
+            }
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     network::{Flight, Outside, Seat},
     oracle::{Checked, broken},
     relay::{ConnectionId, Event as Note, Input, Outbox, Output, Ticket, Transport, Trouble},
-    store::Change,
+    store::{Change, Load},
     time::Duration,
     trace::Octets,
     zone,
@@ -108,18 +108,7 @@ impl World {
                 Ok(())
             }
             Output::Store { ticket, change } => self.store(core, ticket, change),
-            Output::Load { ticket, load } => {
-                self.say(format_args!("{core}> load {ticket:?} {load:?}"));
-                let delay = self.while_of(Duration::from_millis(20));
-                if let Some(process) = &mut self.process {
-                    process.cores[usize::from(core)].loads += 1;
-                    if process.cores[usize::from(core)].loads > LOAD_IN_FLIGHT_MAX {
-                        return broken(format!("core {core} asks for too much at a time"));
-                    }
-                }
-                self.push(delay, Event::Load { life, core, ticket, load });
-                Ok(())
-            }
+            Output::Load { ticket, load } => self.ask_disk(core, ticket, load),
             Output::Assign { core: to, parcel } => {
                 self.say(format_args!("{core}> assign {to} {:?}", parcel.id()));
                 if self.plan.troubles.lost_assignments && !self.healed && self.dice(4) {
@@ -176,6 +165,21 @@ impl World {
             }
         }
         self.hand_over(core, ticket, change);
+        Ok(())
+    }
+
+    fn ask_disk(&mut self, core: u16, ticket: Ticket, load: Load) -> Checked {
+        self.say(format_args!("{core}> load {ticket:?} {load:?}"));
+        if let Some(process) = &mut self.process {
+            let loads = &mut process.cores[usize::from(core)].loads;
+            *loads += 1;
+            if *loads > LOAD_IN_FLIGHT_MAX {
+                return broken(format!("core {core} asks for too much at a time"));
+            }
+        }
+        let life = self.life;
+        let delay = self.while_of(Duration::from_millis(20));
+        self.push(delay, Event::Load { life, core, ticket, load });
         Ok(())
     }
 
