@@ -8,7 +8,7 @@ use super::{Checked, Oracle, broken, letter::Filed};
 use crate::{
     disk::Disk,
     limits::{BODY_ROW, CHECKSUM},
-    mail::{ParcelId, QueueId},
+    mail::{ParcelId, QueueId, Ret},
     store::{Table, key, record},
 };
 
@@ -47,6 +47,13 @@ impl Oracle {
         let row = disk.row_of(Table::Message, &key::message(id)).unwrap_or_default();
         let message = record::decode_message(id, Bytes::copy_from_slice(row))
             .map_err(|error| fault(error.to_string()))?;
+        let envelope = &message.envelope;
+        let ret = envelope.ret.map(|ret| ret == Ret::Full);
+        let sender = envelope.reverse_path.as_ref().map(|path| path.as_str());
+        if (sender, ret, message.arrived) != (letter.sender.as_deref(), letter.full, letter.arrived)
+        {
+            return Err(fault(format!("its record says {message:?}")));
+        }
         let message = Arc::new(message);
         for (&part, filed) in &letter.parcels {
             let name = ParcelId { message: id, part };
