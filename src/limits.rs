@@ -106,6 +106,9 @@ pub const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How long dialing rests when descriptors ran out.
 pub const DIAL_REST: Duration = Duration::from_secs(1);
 
+/// How often the log tells at most that descriptors are short.
+pub const SHORTAGE_REST: Duration = Duration::from_secs(60);
+
 /// The kernel's queue of connections not yet accepted, a listener.
 pub const LISTEN_BACKLOG: u32 = 1024;
 

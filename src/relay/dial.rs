@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     dns::{Host, Lookup, NextHop},
-    limits::{COMMAND_ROOM, DIAL_REST},
+    limits::{COMMAND_ROOM, DIAL_REST, SHORTAGE_REST},
     mail::{Outcome, Status, Verdict},
     queue::{Down, Place},
     smtp::client::Steps,
@@ -135,7 +135,6 @@ impl Relay {
                 turn.out.push(Output::Abort { connection: id });
             }
             Ok(id) => {
-                self.short_of_descriptors = false;
                 let outbound = Box::new(Outbound::new(dial, &host));
                 self.connections.insert(id, Peer::Outbound(outbound));
                 turn.out.push(Output::Receive { connection: id, room: COMMAND_ROOM });
@@ -167,8 +166,10 @@ impl Relay {
     /// Descriptors ran out, which is ours to mend and not the host's fault: all dialing rests.
     pub(super) fn rest_dialing(&mut self, turn: &mut Turn<'_>, place: Place) {
         self.dial_again = Some(turn.now.instant + DIAL_REST);
-        // Said once, not at every turn.
-        if !std::mem::replace(&mut self.short_of_descriptors, true) {
+        // Said now and then, not at every turn: at the very limit some connections are made.
+        let now = turn.now.instant;
+        if self.shortage_told.is_none_or(|told| now.since(told) >= SHORTAGE_REST) {
+            self.shortage_told = Some(now);
             let sentence = "connecting rests: too many open files; raise the limit of open files";
             turn.out.push(Output::Note(Box::new(Event::Warning(sentence.to_owned()))));
         }

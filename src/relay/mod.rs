@@ -77,8 +77,8 @@ pub struct Relay {
     crowded_out: VecDeque<Place>,
     /// Descriptors ran out: no dialing before this.
     dial_again: Option<Instant>,
-    /// The operator was told so, and no connection was made since.
-    short_of_descriptors: bool,
+    /// When the operator was told so last.
+    shortage_told: Option<Instant>,
     ledger: Ledger,
     /// Destinations to be driven before the next input.
     pending: VecDeque<Place>,
@@ -151,7 +151,7 @@ impl Relay {
             dials: Slab::new(),
             crowded_out: VecDeque::new(),
             dial_again: None,
-            short_of_descriptors: false,
+            shortage_told: None,
             ledger: Ledger::default(),
             pending: VecDeque::new(),
             pass: Pass::default(),

@@ -5,6 +5,7 @@
 
 use ringmail_sim::{
     campaign::{Campaign, Summary},
+    coverage::MEET_ALL,
     plan::Scale,
     world,
 };
@@ -20,13 +21,13 @@ fn assert_kept(summary: &Summary) {
 fn short_seeds_keep_every_promise() {
     let seeds = match std::env::var("RINGMAIL_SIM_SEEDS") {
         Ok(text) => text.parse().expect("RINGMAIL_SIM_SEEDS is a number"),
-        Err(_) => 2000,
+        Err(_) => MEET_ALL,
     };
     let campaign = Campaign { scale: Scale::Short, first: 1, seeds, time: None, failures_max: 3 };
     let summary = campaign.run(|_| ());
     assert_kept(&summary);
     // Fewer need not meet everything.
-    if seeds >= 2000 {
+    if seeds >= MEET_ALL {
         assert_eq!(summary.coverage.missing(), Vec::<&str>::new(), "never met");
     }
 }
