@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -34,53 +34,88 @@ pub struct Summary {
     pub lives: u64,
     pub lasted: Duration,
     pub coverage: Coverage,
-    /// By seed: what was broken, and the last lines of the trace.
+    /// By seed: the last lines of its trace, what was broken, how to run it again.
     pub failures: BTreeMap<u64, String>,
 }
 
+/// What a campaign tells while it runs.
+pub enum News<'a> {
+    /// Now and then.
+    Progress(&'a Summary),
+    Failed {
+        seed: u64,
+        text: &'a str,
+    },
+    /// The relay does not come back from one input: this thread is lost.
+    Hangs {
+        seed: u64,
+        again: String,
+    },
+}
+
+/// A seed that takes longer does not end: one takes a second, a long one some.
+const SEED_MAX: Duration = Duration::from_secs(300);
+
 impl Campaign {
-    /// Runs; `progress` is told now and then.
-    pub fn run(&self, progress: impl Fn(&Summary) + Sync) -> Summary {
-        let next = AtomicU64::new(self.first);
+    /// Runs; `tell` hears how it goes. Gives what it came to, even when a seed hangs.
+    pub fn run(&self, tell: impl Fn(News<'_>) + Sync) -> Summary {
+        let (next, over) = (AtomicU64::new(0), AtomicBool::new(false));
         let summary = Mutex::new(Summary::default());
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let under_way: Vec<Mutex<Option<(u64, Instant)>>> =
+            (0..cores).map(|_| None.into()).collect();
         let began = Instant::now();
-        let told = Mutex::new(began);
-        let work = || {
+        let work = |mine: &Mutex<Option<(u64, Instant)>>| {
             loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
+                let number = next.fetch_add(1, Ordering::Relaxed);
                 let late = self.time.is_some_and(|time| began.elapsed() >= time);
                 let failed = locked(&summary).failures.len() >= self.failures_max;
-                if seed >= self.first.saturating_add(self.seeds) || late || failed {
-                    return;
-                }
+                let seed = self.first.checked_add(number).filter(|_| number < self.seeds);
+                let Some(seed) = seed.filter(|_| !late && !failed) else { return };
+                *locked(mine) = Some((seed, Instant::now()));
                 let outcome = world::run(seed, self.scale, false);
+                *locked(mine) = None;
                 let mut summary = locked(&summary);
                 summary.add(seed, self.scale, outcome);
-                let mut told = locked(&told);
-                if told.elapsed() >= Duration::from_secs(1) {
-                    *told = Instant::now();
-                    progress(&summary);
+                if let Some(text) = summary.failures.get(&seed) {
+                    tell(News::Failed { seed, text });
                 }
             }
         };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        thread::scope(|scope| {
-            for _ in 0..cores {
-                scope.spawn(work);
+        let watch = || {
+            while !over.load(Ordering::Acquire) {
+                thread::park_timeout(Duration::from_secs(1));
+                tell(News::Progress(&locked(&summary)));
+                let seeds = under_way.iter().filter_map(|seed| *locked(seed));
+                for (seed, _) in seeds.filter(|(_, since)| since.elapsed() > SEED_MAX) {
+                    tell(News::Hangs { seed, again: replay(seed, self.scale) });
+                }
             }
+        };
+        thread::scope(|scope| {
+            let watcher = scope.spawn(watch);
+            let work = &work;
+            let workers: Vec<_> =
+                under_way.iter().map(|mine| scope.spawn(move || work(mine))).collect();
+            for worker in workers {
+                // It panics only when `tell` does.
+                let _ = worker.join();
+            }
+            over.store(true, Ordering::Release);
+            watcher.thread().unpark();
         });
         summary.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How one seed is run again with all its lines.
-pub fn replay(seed: u64, scale: Scale) -> String {
+fn replay(seed: u64, scale: Scale) -> String {
     let scale = if scale == Scale::Long { " --long" } else { "" };
     format!("cargo sim -- --seed {seed}{scale} --trace")
 }
 
 impl Summary {
-    fn add(&mut self, seed: u64, scale: Scale, outcome: Outcome) {
+    pub fn add(&mut self, seed: u64, scale: Scale, outcome: Outcome) {
         self.seeds += 1;
         self.messages += outcome.messages as u64;
         self.lives += u64::from(outcome.lives);
@@ -89,7 +124,7 @@ impl Summary {
         if let Some(broken) = outcome.broken {
             let last: Vec<&str> = outcome.trace.last().collect();
             let again = replay(seed, scale);
-            let text = format!("{}\n{broken}\nagain: {again}\n", last.join("\n"));
+            let text = format!("{}\nbroken: {broken}\nagain: {again}\n", last.join("\n"));
             self.failures.insert(seed, text);
         }
     }
@@ -106,6 +141,6 @@ impl Summary {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,10 @@
 //! The trace of a run: every line goes into a hash, the last ones are kept for whoever asks why.
 
-use std::{collections::VecDeque, fmt, fmt::Write};
+use std::{
+    collections::VecDeque,
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
 
 use crate::time::Instant;
 
@@ -12,7 +16,7 @@ pub struct Trace {
     hash: u64,
     lines: u64,
     last: VecDeque<String>,
-    /// Every line goes to standard error too.
+    /// Every line goes to standard output too.
     pub aloud: bool,
 }
 
@@ -33,7 +37,8 @@ impl Trace {
         // Writing to a `String` does not fail.
         let _ = write!(line, "{seconds:>7}.{:06} {what}", at.as_micros() % 1_000_000);
         if self.aloud {
-            eprintln!("{line}");
+            // Whoever has closed it does not want more; the run goes on as it would.
+            self.aloud = writeln!(io::stdout(), "{line}").is_ok();
         }
         self.hash = hashed(self.hash, line.as_bytes());
         self.lines += 1;

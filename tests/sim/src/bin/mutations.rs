@@ -1,7 +1,8 @@
 //! `cargo mutations`: puts each deliberate bug into a copy of the sources and sees a seed catch it.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Instant,
@@ -12,7 +13,7 @@ use ringmail_sim::mutations::{Mutation, list};
 
 /// Builds the simulation with each bug of `mutations.toml`, and looks for a seed that fails.
 #[derive(Parser)]
-#[command(name = "cargo mutations --")]
+#[command(bin_name = "cargo mutations --")]
 struct Arguments {
     /// Only those whose name holds this text.
     filter: Option<String>,
@@ -29,6 +30,8 @@ struct Bench {
     root: PathBuf,
     tree: PathBuf,
     build: PathBuf,
+    /// Another run would change the copy under this one.
+    _lock: File,
 }
 
 fn main() -> ExitCode {
@@ -36,13 +39,19 @@ fn main() -> ExitCode {
     let wanted = |mutation: &Mutation| {
         arguments.filter.as_ref().is_none_or(|filter| mutation.name.contains(filter))
     };
+    let mutations: Vec<Mutation> = list().into_iter().filter(wanted).collect();
+    if mutations.is_empty() {
+        eprintln!("no mutation has this in its name; tests/sim/mutations.toml lists them");
+        return ExitCode::from(2);
+    }
     let bench = match Bench::new() {
         Ok(bench) => bench,
         Err(error) => {
-            eprintln!("the sources cannot be copied: {error}; check the room below target/");
+            eprintln!("the sources cannot be copied below target/: {error}");
             return ExitCode::FAILURE;
         }
     };
+    println!("the sources as they are: building, then {} seeds", arguments.seeds);
     // Without a bug no seed may fail, or the rest would prove nothing.
     match bench.build_and_run(arguments.seeds) {
         Ok(None) => {}
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
         }
     }
     let (mut caught, mut missed) = (0, Vec::new());
-    for mutation in list().into_iter().filter(wanted) {
+    for mutation in mutations {
         let began = Instant::now();
         match bench.try_out(&mutation, arguments.seeds) {
             Ok(Some(how)) => {
@@ -80,7 +89,11 @@ fn main() -> ExitCode {
 impl Bench {
     fn new() -> io::Result<Bench> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+        fs::create_dir_all(root.join("target/mutations"))?;
+        let lock = File::create(root.join("target/mutations/lock"))?;
+        lock.try_lock().map_err(|_| io::Error::other("another `cargo mutations` runs here"))?;
         let bench = Bench {
+            _lock: lock,
             tree: root.join("target/mutations/tree"),
             build: root.join("target/mutations/build"),
             root,
