@@ -11,6 +11,7 @@ use crate::{
     mail::{Message, QueueId},
     relay::Ticket,
     store::{Change, Reads, Rows, Table, key, write_batch},
+    time::Instant,
 };
 
 /// A change handed over by a core.
@@ -32,6 +33,8 @@ pub struct Disk {
     pub committing: Option<Vec<Job>>,
     /// Settlements that found no room. They must succeed.
     pub owed: Vec<Job>,
+    /// When the last answer to a commit arrives.
+    pub told: Instant,
     pub full: bool,
     pub slow: bool,
     /// The next commit fails, and all that follow.

@@ -15,8 +15,8 @@ use ringmail_sim::mutations::{Mutation, list};
 #[derive(Parser)]
 #[command(bin_name = "cargo mutations --")]
 struct Arguments {
-    /// Only those whose name holds this text.
-    filter: Option<String>,
+    /// Only those whose name holds one of these texts.
+    filters: Vec<String>,
     /// Seeds to try for each.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
@@ -37,7 +37,8 @@ struct Bench {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let wanted = |mutation: &Mutation| {
-        arguments.filter.as_ref().is_none_or(|filter| mutation.name.contains(filter))
+        let named = |filter: &String| mutation.name.contains(filter);
+        arguments.filters.is_empty() || arguments.filters.iter().any(named)
     };
     let mutations: Vec<Mutation> = list().into_iter().filter(wanted).collect();
     if mutations.is_empty() {

@@ -72,7 +72,11 @@ impl World {
 
     /// A large part finds no room where a small one after it does.
     fn has_no_room_for(&mut self, jobs: &[Job]) -> bool {
-        let large = jobs.iter().any(|job| matches!(job.change, Change::Spool { .. }));
+        let large = jobs.iter().any(|job| match &job.change {
+            Change::Spool { .. } => true,
+            Change::Accept(accept) => accept.spooled_rows > 0,
+            Change::Abandon { .. } | Change::Settle(_) => false,
+        });
         large && self.plan.troubles.full_disk && !self.healed && self.dice(6)
     }
 
@@ -114,11 +118,15 @@ impl World {
 
     fn answer(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {
         let life = self.life;
-        let delay = self.while_of(Duration::from_millis(2));
+        // The thread that commits may lose its processor before it tells; but it tells in order.
+        let most = if self.dice(8) { 200 } else { 2 };
+        let delay = self.while_of(Duration::from_millis(most));
         self.tempt(delay);
+        self.disk.told = self.disk.told.max(self.now + delay);
+        let told = self.disk.told;
         for Job { core, ticket, change } in jobs {
             let input = Input::Stored { ticket, result, change };
-            self.push(delay, Event::Input { life, core, input });
+            self.push_at(told, Event::Input { life, core, input });
         }
     }
 

@@ -117,7 +117,7 @@ impl World {
                 }
                 self.coverage.count("mesh: a parcel handed over");
                 // A core may be held up, for seconds where the machine is short of processors.
-                let most = if !self.healed && self.dice(6) { 3000 } else { 5 };
+                let most = if !self.healed && self.dice(4) { 15_000 } else { 5 };
                 let delay = self.while_of(Duration::from_millis(most));
                 self.push(
                     delay,
