@@ -354,7 +354,7 @@ impl Oracle {
     }
 }
 
-/// The token in a recipient's or sender's address: `u12x3-…` and `s12`.
+/// The token in the address of a recipient of a client's message: 12 in `u12x3-now@…`.
 pub fn token_of(address: &str) -> Option<u32> {
     let rest = address.strip_prefix('u')?;
     let digits = rest.find(|c: char| !c.is_ascii_digit())?;

@@ -195,15 +195,10 @@ impl World {
         self.vacate(number);
         let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
         let (core, connection) = (link.core, link.id);
-        // What is queued for one that has only closed its own side is still sent.
-        link.seat = if trouble == Trouble::Ended { Seat::Leaving } else { Seat::Left };
-        let parted = link.parted.is_some() || trouble == Trouble::Reset;
-        if parted {
-            link.queue.clear();
-            self.part(number);
-        } else {
-            self.pump(number);
-        }
+        // The other side is gone: what is queued for it has nowhere to go.
+        link.seat = Seat::Left;
+        link.queue.clear();
+        self.part(number);
         self.feed(core, Input::Closed { connection, trouble })
     }
 
