@@ -29,6 +29,7 @@ pub const DATA_INITIATION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Room for the commands of a transaction to begin with; a session uses it again and again.
 pub const COMMANDS_ROOM: usize = 1024;
+
 /// RFC 5322 §2.1.1: octets of a line of text without its CRLF, in the mail that we write.
 pub const TEXT_LINE_MAX: usize = 998;
 
@@ -124,8 +125,11 @@ pub const LINGER: Duration = Duration::from_secs(2);
 /// A message to a stalled reader: how long one write may take.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Cores of one process: a queue id has eight bits for its core.
-pub const CORES_MAX: u16 = 256;
+/// Cores of one process: a queue id has eight bits for its core, and imports have one of their own.
+pub const CORES_MAX: u16 = 255;
+
+/// Whose queue ids the contents of an import have.
+pub const IMPORT_CORE: u8 = 255;
 
 /// Ring operations one core may have submitted and not yet seen taken (the submission queue).
 pub const RING_ENTRIES: u32 = 4096;
@@ -258,6 +262,293 @@ pub const DESTINATION_BACKOFF_MAX: Duration = Duration::from_secs(30 * 60);
 /// A report returns a whole message (RET=FULL) of up to this size, and headers up to it.
 pub const REPORT_RETURN_MAX: usize = 64 * 1024;
 
+// ---- Mailboxes ------------------------------------------------------------------------------
+
+/// Octets of a mailbox's whole name in UTF-8: with its account it is a key of LMDB, which has 511.
+pub const MAILBOX_NAME_MAX: usize = 400;
+
+/// Levels of a mailbox's name.
+pub const MAILBOX_LEVELS_MAX: usize = 32;
+
+/// Names of one account: mailboxes and subscriptions.
+pub const FOLDERS_MAX: usize = 10_000;
+
+/// Names in one answer of the store.
+pub const FOLDERS_PAGE: usize = 256;
+
+/// Keywords of one mailbox: a message has them as the bits of a word.
+pub const KEYWORDS_MAX: usize = 64;
+
+/// Characters of a keyword.
+pub const KEYWORD_MAX: usize = 100;
+
+/// Messages that one core has on their way to our mailboxes.
+pub const LOCAL_IN_FLIGHT_MAX: usize = 64;
+
+/// Octets of a content that are compressed together: a part is read without what is before it.
+/// With the octet that says how it lies, a chunk that does not compress fills 16 rows.
+pub const CONTENT_CHUNK: usize = 16 * BODY_ROW - 1;
+
+/// Octets of a row that shares its page of LMDB with another: half of what 4096 have beside the
+/// header, less the node's own 8 and 2, the key's 14 and the checksum's 4.
+pub const HALF_ROW: usize = 2012;
+
+/// Octets of an address that is a key of LMDB, which has 511.
+pub const ADDRESS_KEY_MAX: usize = 480;
+
+/// Entries that an act on many messages has in memory together.
+pub const EDITED_TOGETHER: usize = 256;
+
+/// UIDs whose marks lie in one row.
+pub const MARKS_UIDS: u32 = 1024;
+
+/// Messages in one answer of the store.
+pub const LISTED_MAX: usize = 256;
+
+/// Runs of UIDs that one answer of the store looks through.
+pub const LISTED_RUNS_MAX: usize = 4096;
+
+/// Octets of contents in one answer of the store, its first message left aside.
+pub const LISTED_OCTETS: usize = 256 * 1024;
+
+/// Changes in one answer of the store.
+pub const CHANGES_PAGE: usize = 1024;
+
+/// Rows of deleted mailboxes and of expunged messages, their contents' with them, after which a
+/// transaction that clears them away ends: eight megabytes. The last content may go over it.
+pub const CLEARED_ROWS_MAX: usize = 2048;
+
+/// Rest between two such transactions when there is more to clear.
+pub const CLEAR_REST: Duration = Duration::from_millis(10);
+
+/// Aliases that lead to aliases. Mail for one that leads through more is put off, as is mail for
+/// one with more addresses behind it than the next bound.
+pub const ALIAS_DEPTH_MAX: usize = 8;
+
+/// Addresses behind one alias, in all.
+pub const ALIAS_TARGETS_MAX: usize = 100;
+
+/// Parts of one message that are told apart; what is behind them belongs to the last.
+pub const PARTS_MAX: usize = 1000;
+
+/// Multiparts and messages within each other.
+pub const PARTS_DEPTH_MAX: usize = 50;
+
+/// Octets of a body that a search decodes and looks through at once.
+pub const SEARCH_PIECE: usize = 16 * 1024;
+
+/// Octets of one header that are looked at.
+pub const HEADER_LOOKED_AT_MAX: usize = 256 * 1024;
+
+// ---- Accounts -------------------------------------------------------------------------------
+
+/// Octets of a password.
+pub const PASSWORD_MAX: usize = 1024;
+
+/// Threads that check passwords, each with 19 MiB while it does.
+pub const SECRETS_THREADS_MAX: usize = 2;
+
+/// Logins that may wait for those threads, over all cores: a few seconds of their work.
+pub const SECRETS_WAITING_MAX: usize = 256;
+
+/// Logins one core may have handed over without an answer.
+pub const SECRETS_IN_FLIGHT_MAX: usize = 128;
+
+/// Passwords remembered to be right, and how long at most.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 100_000;
+pub const PASSWORD_REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+/// Clients whose failed logins are remembered, and how long after the last one at most.
+pub const LOGIN_CLIENTS_MAX: usize = 100_000;
+pub const LOGIN_FAILURES_REMEMBERED: Duration = Duration::from_secs(30 * 60);
+
+/// Failed logins of one client that cost it no delay.
+pub const LOGIN_FAILURES_FREE: u32 = 10;
+
+/// How long a client waits after the first failed login too many; each further one doubles it.
+pub const LOGIN_DELAY_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest time a client waits after a failed login.
+pub const LOGIN_DELAY_MAX: Duration = Duration::from_secs(2 * 60);
+
+/// Octets of one request on the control socket: an alias with all its targets fits.
+pub const CONTROL_LINE_MAX: u64 = 64 * 1024;
+
+/// How long a command may take for its request, or to read a part of the answer.
+pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a command waits for a store that a process holds that does not answer: it starts, it
+/// stops, or it is another command.
+pub const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The kernel's queue of commands not yet answered.
+pub const CONTROL_BACKLOG: i32 = 16;
+
+/// Questions to the store from threads that are no cores, the one of commands and the one of an
+/// import: each waits for its answer.
+pub const STORE_CALLERS_MAX: usize = 2;
+
+/// Fields of one header that a listing is made of; those behind are left out.
+pub const HEADER_FIELDS_MAX: usize = 256;
+
+/// Characters of a multipart's boundary. RFC 2046 §5.1.1 allows 70, and some senders use more.
+pub const BOUNDARY_MAX: usize = 200;
+
+/// Octets of a string of ENVELOPE or BODYSTRUCTURE that is quoted; a longer one is a literal.
+pub const QUOTED_MAX: usize = 1024;
+
+/// Octets of one string of ENVELOPE or BODYSTRUCTURE; what is behind them is left out.
+pub const SUMMARY_STRING_MAX: usize = 8 * 1024;
+
+/// Octets after which a list of addresses or parameters in ENVELOPE or BODYSTRUCTURE ends.
+pub const SUMMARY_LIST_MAX: usize = 64 * 1024;
+
+/// Octets of what the headers of one message give to its listing, after which the headers of
+/// its further parts are not looked at.
+pub const SUMMARY_MAX: usize = 1024 * 1024;
+
+/// Octets of a line of an mbox file that are looked at; what is behind them is only carried.
+pub const MBOX_LINE_SEEN: usize = 1024;
+
+// ---- Backup ---------------------------------------------------------------------------------
+
+/// Octets of rows after which a block of a backup ends.
+pub const BACKUP_BLOCK: usize = 256 * 1024;
+
+/// Octets of a block's payload, and of what it unpacks to: its last row may be long.
+pub const BACKUP_BLOCK_MAX: usize = 16 * 1024 * 1024;
+
+/// Octets after which a segment ends; the unit that reaches them is still in it.
+pub const BACKUP_SEGMENT: u64 = 64 * 1024 * 1024;
+
+/// Segments below half that size; when there are more they are put together.
+pub const BACKUP_SMALL_MAX: usize = 32;
+
+/// Octets of a segment that wait for their sync: few, as the server's commits wait behind them.
+pub const BACKUP_UNSYNCED: u64 = 1024 * 1024;
+
+/// How long a backup copies contents before it rests for so many times as long, where a server
+/// is at work.
+pub const BACKUP_TURN: Duration = Duration::from_millis(20);
+pub const BACKUP_REST: u32 = 3;
+
+/// Octets of rows that a restore puts in one transaction.
+pub const RESTORED_TOGETHER: usize = 4 * 1024 * 1024;
+
+/// What a restore adds to a UIDVALIDITY, some times over: more than there are mailboxes made in
+/// the years of an installation.
+pub const RESTORED_VALIDITY: u32 = 1 << 20;
+
+/// Octets of a message that are read at once to be exported or imported.
+pub const EXPORT_PIECE: usize = 4 * CONTENT_CHUNK;
+
+/// Octets of a folder's name as that of a file; with what is put behind it a file system takes it.
+pub const EXPORT_NAME_MAX: usize = 200;
+
+/// Messages imported in one transaction.
+pub const IMPORT_TOGETHER: usize = 64;
+
+/// How long a server that takes an import waits for more of it.
+pub const IMPORT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Octets that a command hands over at once to a server that imports.
+pub const IMPORT_FRAME_MAX: usize = 512 * 1024;
+
+/// Ids of contents or bodies that one look at the store brings.
+pub const BACKUP_PAGE: usize = 1024;
+
+// ---- IMAP and POP3 --------------------------------------------------------------------------
+
+/// One line of a command, its literals left aside. RFC 7162 §4 asks for 8192 octets; clients send
+/// long sets of UIDs.
+pub const IMAP_LINE_MAX: usize = 64 * 1024;
+
+/// Octets of one command with its literals, what APPEND brings left aside.
+pub const IMAP_COMMAND_MAX: usize = 128 * 1024;
+
+/// Octets of commands before login.
+pub const IMAP_COMMAND_STRANGER_MAX: usize = 8 * 1024;
+
+/// Octets of a literal's header at the end of its line: a number of 20 digits and what is around
+/// it.
+pub const IMAP_LITERAL_HEADER_MAX: usize = 26;
+
+/// Octets of one command that are read over because it will not be carried out, its literals with
+/// them; a client that sends more is let go.
+pub const IMAP_SKIP_MAX: u64 = 64 * 1024 * 1024;
+
+/// The same before login.
+pub const IMAP_SKIP_STRANGER_MAX: u64 = 128 * 1024;
+
+/// Fields of one ID command, RFC 2971 §3.3.
+pub const ID_FIELDS_MAX: usize = 30;
+
+/// Words of a list in one command that has no bound of its own: header fields, capabilities.
+pub const IMAP_WORDS_MAX: usize = 500;
+
+/// Ranges in one set of sequence numbers or UIDs.
+pub const IMAP_SET_MAX: usize = 16 * 1024;
+
+/// How long a client may take for each step of its login.
+pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a client that has logged in may be silent. RFC 9051 §5.4: 30 minutes at least.
+pub const IMAP_IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Octets of a client's compressed commands that are inflated in one step.
+pub const INFLATED_ROOM: usize = 16 * 1024;
+
+/// Octets of them after which other clients have their turn.
+pub const INFLATED_AT_ONCE: usize = 4 * INFLATED_ROOM;
+
+/// Messages in one APPEND (RFC 3502).
+pub const APPEND_MESSAGES_MAX: usize = 1000;
+
+/// Keys in one SEARCH, and how deep they may lie within each other.
+pub const SEARCH_KEYS_MAX: usize = 1000;
+pub const SEARCH_DEPTH_MAX: usize = 50;
+
+/// Items of one FETCH.
+pub const FETCH_ITEMS_MAX: usize = 200;
+
+/// Patterns of one LIST.
+pub const LIST_PATTERNS_MAX: usize = 100;
+
+/// A POP3 client's line with its CRLF. RFC 2449 §4 asks for 255; the base64 of a SASL response is
+/// longer.
+pub const POP3_LINE_MAX: usize = 2048;
+
+/// Messages that one POP3 session lists, the oldest ones: a session holds four octets for each.
+pub const POP3_MESSAGES_MAX: u32 = 100_000;
+
+/// Commands before a login, and after it those that are none, before the session ends.
+pub const POP3_VAIN_MAX: u32 = 100;
+
+/// Failed logins, after which a POP3 session ends.
+pub const POP3_LOGINS_MAX: u32 = 3;
+
+/// How long a POP3 client may be silent: RFC 1939 §3 asks for ten minutes at least.
+pub const POP3_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// Octets put out that a POP3 client has not taken yet, beyond which it gets no more: one part of
+/// a message is on its way while the next is being read.
+pub const POP3_BACKLOG_MAX: usize = 2 * CONTENT_CHUNK;
+
+/// Octets of a message below which they are copied behind the text of a reply.
+pub const SLICE_MIN: usize = 512;
+
+/// Octets put out that a client may leave untaken before its command waits for it.
+pub const IMAP_UNSENT_MAX: usize = 256 * 1024;
+
+/// Commands in a row that cannot be understood, after which it is BYE.
+pub const IMAP_ERRORS_MAX: u32 = 20;
+
+/// Failed logins of one connection.
+pub const LOGIN_FAILURES_MAX: u32 = 3;
+
+/// Octets of a pattern of LIST in UTF-8, and of its reference: twice what a name has.
+pub const LIST_PATTERN_MAX: usize = 2 * MAILBOX_NAME_MAX;
+
 // ---- DNS -----------------------------------------------------------------------------------
 
 /// Names being looked up by one core at a time.
@@ -343,9 +634,22 @@ pub const INBOX_MAX: usize = 32 * 1024;
 
 /// The part of an inbox kept for answers of the store and the operator's signals; what other
 /// cores hand over may fill the rest.
-pub const INBOX_RESERVED: usize = STORE_IN_FLIGHT_MAX + LOAD_IN_FLIGHT_MAX + 1024;
+pub const INBOX_RESERVED: usize =
+    STORE_IN_FLIGHT_MAX + LOAD_IN_FLIGHT_MAX + SECRETS_IN_FLIGHT_MAX + 1024;
 
 const _: () = assert!(PATH_MAX < COMMAND_LINE_MAX);
+const _: () = assert!(COMMAND_ROOM < IMAP_UNSENT_MAX && LISTED_OCTETS <= IMAP_UNSENT_MAX);
+const _: () = assert!(8 + MAILBOX_NAME_MAX < 511 && KEYWORDS_MAX <= 64);
+const _: () = assert!(4 * (LOCAL_PART_MAX + 1 + DOMAIN_MAX) < POP3_LINE_MAX);
+const _: () = assert!(CONTENT_CHUNK <= LISTED_OCTETS && SLICE_MIN < CONTENT_CHUNK);
+const _: () = assert!(QUOTED_MAX <= SUMMARY_STRING_MAX && SUMMARY_STRING_MAX <= SUMMARY_LIST_MAX);
+const _: () = assert!(SUMMARY_LIST_MAX < SUMMARY_MAX && BOUNDARY_MAX < SUMMARY_STRING_MAX);
+const _: () = assert!(PARTS_DEPTH_MAX < u8::MAX as usize && PARTS_DEPTH_MAX < PARTS_MAX);
+const _: () = assert!(LOCAL_PART_MAX + 1 + DOMAIN_MAX <= ADDRESS_KEY_MAX && ADDRESS_KEY_MAX < 511);
+const _: () = assert!(HALF_ROW < BODY_ROW && MARKS_UIDS.is_multiple_of(u64::BITS));
+const _: () =
+    assert!(IMAP_LINE_MAX <= IMAP_COMMAND_MAX && IMAP_COMMAND_STRANGER_MAX <= IMAP_LINE_MAX);
+const _: () = assert!(IMAP_LITERAL_HEADER_MAX < IMAP_COMMAND_STRANGER_MAX);
 const _: () = assert!(REPLY_LINE_MAX < REPLY_GATHERED_MAX && REPLY_TEXT_KEPT < REPLY_GATHERED_MAX);
 const _: () = assert!(LOCAL_PART_MAX + 1 + DOMAIN_MAX < COMMAND_LINE_MAX);
 const _: () = assert!(ORCPT_MAX + PATH_MAX + 64 < COMMAND_LINE_MAX);
@@ -364,9 +668,19 @@ const _: () = assert!(GATHER_SILENCE.as_micros() < COMMIT_GATHER.as_micros());
 const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
 const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);
 const _: () = assert!(DNS_CACHE_SWEEP < DNS_CACHE_ENTRIES_MIN);
+const _: () = assert!(
+    (ALIAS_TARGETS_MAX + 2) * (LOCAL_PART_MAX + DOMAIN_MAX + 8) < CONTROL_LINE_MAX as usize
+);
 const _: () = assert!(INBOX_RESERVED < INBOX_MAX);
+const _: () = assert!(SECRETS_IN_FLIGHT_MAX <= SECRETS_WAITING_MAX);
+const _: () = assert!(LOGIN_DELAY_FIRST.as_micros() < LOGIN_DELAY_MAX.as_micros());
+const _: () = assert!(LOGIN_DELAY_MAX.as_micros() < LOGIN_FAILURES_REMEMBERED.as_micros() / 2);
 const _: () = assert!(DNS_PAYLOAD as usize <= DATAGRAM_ROOM);
 const _: () = assert!(SEND_PIECES_MAX <= 1024);
 const _: () = assert!(RING_ENTRIES.is_power_of_two() && RING_COMPLETIONS <= 65_536);
 const _: () = assert!(LINGER.as_micros() < WRITE_TIMEOUT.as_micros());
 const _: () = assert!(SPACE_FLOOR_MIN < SPACE_FLOOR_MAX);
+const _: () = assert!(CORES_MAX <= IMPORT_CORE as u16);
+const _: () = assert!(KEYWORDS_MAX * (KEYWORD_MAX + 8) + 100 < IMPORT_FRAME_MAX);
+const _: () = assert!(BACKUP_BLOCK + 4 * SUMMARY_MAX < BACKUP_BLOCK_MAX);
+const _: () = assert!((BACKUP_BLOCK as u64) < BACKUP_UNSYNCED && BACKUP_UNSYNCED < BACKUP_SEGMENT);

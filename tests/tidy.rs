@@ -57,6 +57,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("mail", 1),
     ("smtp", 2),
     ("imap", 2),
+    ("pop3", 2),
     ("dns", 2),
     ("queue", 2),
     ("store", 2),
@@ -219,10 +220,11 @@ fn check(path: &str, text: &str) -> Vec<String> {
     };
     let tests = text.find("\n#[cfg(test)]\nmod tests").map_or(text.len(), |at| at + 1);
     let lines: Vec<&str> = text[..tests].lines().collect();
-    if lines.len() > FILE_LINES_MAX {
+    let code = masked(&lines.join("\n"));
+    // What holds no function is a flat table.
+    if lines.len() > FILE_LINES_MAX && code.contains("fn ") {
         fault(FILE_LINES_MAX, format!("{} lines of code, over {FILE_LINES_MAX}", lines.len()));
     }
-    let code = masked(&lines.join("\n"));
     check_functions(&lines, &code, &mut fault);
     check_words(house, inside, &code, &mut fault);
     check_unsafe(house, inside, &lines, &code, &mut fault);
@@ -480,7 +482,7 @@ fn untidy_files_are_found() {
     let long_function =
         format!("//! x\n#[inline]\nfn a(b: [u8; 2]) {{\n{}}}\n", "    b();\n".repeat(70));
     let table = long_function.replace("#[inline]", TABLE_MARK);
-    let long_file = format!("//! x\n{}", "const A: u8 = 1;\n".repeat(400));
+    let long_file = format!("//! x\n{}fn a() {{}}\n", "const A: u8 = 1;\n".repeat(399));
     let wide = format!("//! x\n// {}\n", "w".repeat(98));
     for (path, text, want) in [
         ("src/mail/a.rs", "fn a() {}\n", "a.rs:1: the first line"),

@@ -8,6 +8,7 @@ pub mod address;
 pub mod date;
 pub mod envelope;
 pub mod header;
+pub mod mailbox;
 pub mod message;
 pub mod parcel;
 pub mod pattern;
@@ -18,7 +19,7 @@ pub mod verdict;
 
 pub use address::{Address, AddressError, Domain};
 pub use envelope::{BodyType, Envelope, Notify, Recipient, Ret};
-pub use message::{Body, Message, QueueId, Wire};
+pub use message::{Body, Message, QueueId, QueueIds, Wire};
 pub use parcel::{Class, DestinationKey, Due, Parcel, ParcelId};
 pub use pattern::{DomainPattern, Network};
 pub use status::Status;
