@@ -10,6 +10,7 @@ pub mod envelope;
 pub mod header;
 pub mod mailbox;
 pub mod message;
+pub mod mime;
 pub mod parcel;
 pub mod pattern;
 pub mod report;
