@@ -15,6 +15,7 @@ pub mod parcel;
 pub mod pattern;
 pub mod report;
 pub mod status;
+pub mod text;
 pub mod trace;
 pub mod verdict;
 
