@@ -30,6 +30,8 @@ pub enum Kind {
 pub enum Action {
     Failed,
     Delayed,
+    /// In the recipient's mailbox here.
+    Delivered,
     /// Handed to a server that does not offer DSN: nothing more will be heard of it.
     Relayed,
 }

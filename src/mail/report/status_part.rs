@@ -59,6 +59,7 @@ fn action_name(action: Action) -> &'static str {
     match action {
         Action::Failed => "failed",
         Action::Delayed => "delayed",
+        Action::Delivered => "delivered",
         Action::Relayed => "relayed",
     }
 }

@@ -44,6 +44,7 @@ fn recipient(out: &mut Lines, reported: &Reported, kind: Kind) {
     let verdict = reported.verdict;
     let reason = cleaned(&verdict.reason, false);
     let heading = match (reported.action, reported.remote) {
+        (Action::Delivered, _) => "It is in the recipient's mailbox.".to_owned(),
         (Action::Relayed, Some(remote)) => format!(
             "It was handed to {}, which sends no such reports: you may hear nothing more.",
             cleaned(remote.as_bytes(), true)
