@@ -9,7 +9,7 @@
 //! | 5 | `main`, [`cli`] |
 //! | 4 | [`shell`]: ring, sockets, LMDB, threads, clocks, entropy, signals, log |
 //! | 3 | [`relay`] composes floor 2; [`config`] turns TOML into checked options |
-//! | 2 | [`smtp`], [`imap`], [`dns`], [`queue`], [`store`]: protocols and policies |
+//! | 2 | [`smtp`], [`imap`], [`pop3`], [`dns`], [`queue`], [`store`]: protocols and policies |
 //! | 1 | [`mail`]: the vocabulary |
 //! | 0 | [`time`], [`random`], [`limits`] |
 //!
@@ -23,6 +23,7 @@ pub mod dns;
 pub mod imap;
 pub mod limits;
 pub mod mail;
+pub mod pop3;
 pub mod queue;
 pub mod random;
 pub mod relay;
