@@ -118,6 +118,7 @@ fn settle(accept: &Accept) -> Change {
         was: parcel.due,
         left: None,
         report: None,
+        delivery: None,
     }))
 }
 

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, process::Command};
 
-use ringmail::config::{Config, Level, Machine};
+use ringmail::{
+    config::{Config, Level, Machine, Protocol},
+    smtp::server::policy::Role,
+};
 
 const SHIPPED: &str = include_str!("../config/ringmail.toml");
 
@@ -62,6 +65,7 @@ fn the_shipped_file_shows_every_key() {
         "[smtp]",
         "[relay]",
         "[local]",
+        "[imap]",
         "[dns]",
         "[[route]]",
         "[delivery]",
@@ -97,7 +101,7 @@ fn the_minimal_file_is_right() {
 fn the_built_in_defaults_serve_loopback_only() {
     let config = parse("").expect("the defaults");
     let listeners: Vec<_> = config.listeners.iter().map(|l| l.address.to_string()).collect();
-    assert_eq!(listeners, ["127.0.0.1:2525", "127.0.0.1:2587"]);
+    assert_eq!(listeners, ["127.0.0.1:2525", "127.0.0.1:2587", "127.0.0.1:2143"]);
     assert_eq!(config.data_dir, Path::new("./ringmail-data"));
     assert_eq!(config.hostname, "mx.test");
     assert_eq!(config.log.level, Level::Info);
@@ -106,6 +110,33 @@ fn the_built_in_defaults_serve_loopback_only() {
         let found = config.smtp.relay_networks.iter().any(|network| network.contains(client));
         assert_eq!(found, may_relay, "{client}");
     }
+}
+
+#[test]
+fn listeners_speak_what_they_are_told() {
+    for (word, protocol) in [
+        ("smtp", Protocol::Smtp(Role::Relay)),
+        ("submission", Protocol::Smtp(Role::Submission)),
+        ("imap", Protocol::Imap),
+        ("pop3", Protocol::Pop3),
+    ] {
+        let text = format!("[[listener]]\nprotocol = \"{word}\"\naddress = \"[::1]:0\"\n");
+        let config = parse(&text).expect("right");
+        assert_eq!(config.listeners[0].protocol, protocol, "{word}");
+    }
+}
+
+#[test]
+fn mailboxes_have_a_quota_and_passwords_stay_on_the_machine() {
+    let config = parse("").expect("the defaults");
+    assert_eq!(config.local.mailbox_quota, 2 << 30);
+    assert!(!config.imap.allow_plaintext_login);
+    let text = "[local]\nmailbox_quota = \"0\"\npostmaster = \"p@example.org\"\n\
+                domains = [\"Example.ORG\"]\n[imap]\nallow_plaintext_login = true\n";
+    let config = parse(text).expect("right");
+    assert_eq!(config.local.mailbox_quota, 0);
+    assert!(config.imap.allow_plaintext_login);
+    assert_eq!(config.smtp.local_domains.len(), 1);
 }
 
 #[test]

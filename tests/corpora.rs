@@ -52,6 +52,17 @@ const WORDS: &[&[u8]] = &[
     b"BDAT 3 LAST\r\n",
     b"QUIT\r\n",
     b"MAIL FROM:<>\r\n",
+    b"z NOOP\r\n",
+    b"z FETCH 1:* (FLAGS BODY[])\r\n",
+    b"{3+}\r\n",
+    b"(",
+    b")",
+    b"*",
+    b"\xffm",
+    b"\xffx",
+    b"\xffh",
+    b"\xffa",
+    b"--b\r\n",
 ];
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {

@@ -13,18 +13,27 @@ use heed::{CommitOrAbort, EnvOpenOptions, types::Bytes as Octets};
 use proptest::prelude::*;
 use ringmail::{
     config,
-    limits::BODY_ROW,
+    limits::{BODY_ROW, CLEARED_ROWS_MAX},
     mail::{
         Address, Class, DestinationKey, Due, Envelope, Message, Parcel, ParcelId, QueueId,
         Recipient, Wire,
+        mailbox::{
+            Act, Ask, Content, Directory, Done, FlagChange, Flags, Found, How, MailboxName, ModSeq,
+            NewMessage, Uid, Uids, Want,
+        },
     },
+    random::Random,
     relay::{Input, Ticket},
     shell::{
         lmdb::{Handle, OpenError, Store, open},
         mesh::Mesh,
     },
     store::{
-        Accept, Change, Load, Loaded, Reads, Rows, Settle, StoreError, Table, key, write_batch,
+        Accept, Change, Load, Loaded, Reads, Rows, Settle, StoreError, Table,
+        content::{Builder, Press, Unpress},
+        key,
+        mailbox::purge,
+        write_batch,
     },
     time::Wall,
 };
@@ -36,8 +45,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 struct Map(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
 
 impl Rows for Map {
-    type Error = std::convert::Infallible;
-
     fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), Self::Error> {
         self.0.insert((table.name(), key.to_vec()), value.concat());
         Ok(())
@@ -69,6 +76,20 @@ impl Reads for Map {
         let mut rows = self.0.range((table.name(), from.to_vec())..);
         Ok(rows.next().filter(|((name, _), _)| *name == table.name()).map(|((_, key), _)| &key[..]))
     }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Self::Error> {
+        for ((name, key), value) in self.0.range((table.name(), from.to_vec())..) {
+            if *name != table.name() || !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A store with one core that asks and waits.
@@ -99,6 +120,11 @@ impl Rig {
 
     /// Hands over all at once; the answers in the order of the questions.
     fn change(&mut self, changes: Vec<Change>) -> Vec<Result<(), StoreError>> {
+        self.done(changes).into_iter().map(|result| result.map(drop)).collect()
+    }
+
+    /// The same, with what came of each.
+    fn done(&mut self, changes: Vec<Change>) -> Vec<Result<Done, StoreError>> {
         let (first, count) = (self.tickets + 1, changes.len());
         changes.into_iter().for_each(|change| self.hand(change));
         let mut answers: BTreeMap<u64, _> = BTreeMap::new();
@@ -212,6 +238,7 @@ fn settle(parcel: &Parcel, left: Option<Parcel>) -> Change {
         was: parcel.due,
         left,
         report: None,
+        delivery: None,
     }))
 }
 
@@ -237,7 +264,9 @@ fn parcels(loaded: Loaded) -> (Vec<Parcel>, Option<u64>) {
 fn dump(dir: &Path) -> Map {
     // SAFETY: the store is closed, and nobody else has this folder.
     let env = unsafe {
-        EnvOpenOptions::new().map_size(1 << 30).max_dbs(6).open(dir.join("queue")).unwrap()
+        let mut options = EnvOpenOptions::new();
+        options.map_size(1 << 30).max_dbs(Table::ALL.len() as u32);
+        options.open(dir.join("queue")).unwrap()
     };
     let txn = env.write_txn().unwrap();
     let mut map = Map::default();
@@ -261,7 +290,9 @@ fn dump(dir: &Path) -> Map {
 fn tamper(dir: &Path, table: Table, key: &[u8], value: Option<&[u8]>) {
     // SAFETY: as in `dump`.
     let env = unsafe {
-        EnvOpenOptions::new().map_size(1 << 30).max_dbs(6).open(dir.join("queue")).unwrap()
+        let mut options = EnvOpenOptions::new();
+        options.map_size(1 << 30).max_dbs(Table::ALL.len() as u32);
+        options.open(dir.join("queue")).unwrap()
     };
     let txn = env.write_txn().unwrap();
     env.create_databases_and_commit(txn, |opener, txn| {
@@ -447,8 +478,11 @@ fn newer_and_foreign_formats_are_refused() {
         assert!(matches!(refusal(dir.path()), OpenError::Foreign { .. }), "{value:?}");
     }
     tamper(dir.path(), Table::Meta, key::META_FORMAT, None);
+    assert!(matches!(refusal(dir.path()), OpenError::Foreign { .. }));
+    tamper(dir.path(), Table::Meta, LAST_ID, None);
     drop(open(dir.path(), &config::Store { size_max: 0 }).unwrap());
     tamper(dir.path(), Table::Meta, key::META_FORMAT, None);
+    tamper(dir.path(), Table::Meta, LAST_ID, None);
     tamper(dir.path(), Table::Due, b"row", Some(b""));
     assert!(matches!(refusal(dir.path()), OpenError::Foreign { .. }));
 }
@@ -546,6 +580,142 @@ fn a_full_store_refuses_settles_and_recovers() {
     assert_eq!(found[0].body.as_ref().unwrap().pieces.concat(), octets(1016, 100_000));
 }
 
+#[test]
+fn a_store_from_before_mailboxes_opens_and_gets_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::open(dir.path(), 0);
+    let one = accept(1, 100, &[due(1, Class::Fresh, 1)]);
+    assert_eq!(rig.change(vec![Change::Accept(Box::new(one))]), [Ok(())]);
+    rig.store.stop();
+    tamper(dir.path(), Table::Meta, key::META_FORMAT, Some(&1u32.to_le_bytes()));
+    let mut rig = Rig::open(dir.path(), 0);
+    assert_eq!(parcels(rig.load(page(1, Class::Fresh, u64::MAX))).0.len(), 1);
+    rig.store.stop();
+    let format = dump(dir.path()).row(Table::Meta, key::META_FORMAT).unwrap().map(<[u8]>::to_vec);
+    assert_eq!(format, Some(key::FORMAT.to_le_bytes().to_vec()));
+}
+
+/// Acts on the account 1 with its folders, as they come one after the other.
+fn acts(random: &mut Random) -> Vec<Act> {
+    let account = ringmail::mail::mailbox::AccountId(1);
+    let name = |text| MailboxName::parse(text).unwrap();
+    let (inbox, mut press) = (ringmail::mail::mailbox::MailboxId(2), Press::default());
+    let (key, password) = (Bytes::from("a@x.example"), Bytes::from("hash"));
+    let added = Directory::AddAccount { key, password, quota: None };
+    let mut acts = vec![Act::Directory(added)];
+    for step in 1..80 {
+        let uids: Uids = (0..5).map(|_| Uid(1 + random.below(60))).collect();
+        let (flags, size) =
+            (Flags::from_bits(random.below(32) as u8).unwrap(), random.below(90_000));
+        acts.push(match random.below(6) {
+            0..=2 => {
+                let mut builder = Builder::new(QueueId::from_u64(step));
+                builder.feed(&octets(step, size as usize), &mut press);
+                let content = builder.finish(&mut press);
+                let (keywords, received) = (Vec::new(), Wall::from_millis(step));
+                let messages = vec![NewMessage { content, flags, keywords, received }];
+                Act::Append { account, name: name("INBOX"), messages, quota: 0 }
+            }
+            3 => {
+                let (how, keywords) = (How::Replace, Vec::new());
+                let change = FlagChange { how, flags, keywords, unchanged_since: None };
+                Act::Flag { mailbox: inbox, uids, change }
+            }
+            4 => Act::Expunge { mailbox: inbox, uids: None },
+            _ => {
+                let (to, taking) = (name("Sent"), random.below(2) == 0);
+                Act::Copy { account, from: inbox, uids, to, taking, quota: 0 }
+            }
+        });
+    }
+    acts
+}
+
+/// All that can be seen of the account.
+fn asks() -> Vec<Load> {
+    let account = ringmail::mail::mailbox::AccountId(1);
+    let want = Want { summary: true, content: Content::Whole { at_most: 10_000 } };
+    let mut asks = vec![
+        Ask::Account { key: Bytes::from("a@x.example") },
+        Ask::Folders { account, after: None, standing: true },
+        Ask::Usage { account },
+        Ask::Accounts { after: None },
+    ];
+    for mailbox in (2..8).map(ringmail::mail::mailbox::MailboxId) {
+        let uids = (1..200).map(Uid).collect();
+        asks.push(Ask::Messages { mailbox, uids, want });
+        asks.push(Ask::Changes { mailbox, since: ModSeq(3), after: None });
+    }
+    for content in (1..80).map(QueueId::from_u64) {
+        asks.push(Ask::Content { content, offset: 100, octets: 70_000 });
+    }
+    for name in ["INBOX", "Sent", "None"] {
+        asks.push(Ask::Open { account, name: MailboxName::parse(name).unwrap() });
+    }
+    asks.into_iter().map(|ask| Load::Mailbox(Box::new(ask))).collect()
+}
+
+/// The first words of two answers that should be one.
+fn differing(rig: &mut Rig, load: &Load, map: &Map) -> String {
+    let (disk, map) =
+        (rig.load(load.clone()), load.run(map, &mut Unpress::default(), &mut |_| ()).unwrap());
+    let [disk, map] = [disk, map].map(|loaded| format!("{loaded:?}"));
+    let same = disk.bytes().zip(map.bytes()).take_while(|(one, other)| one == other).count();
+    format!("from octet {same} on:\n{:.300}\n{:.300}", &disk[same..], &map[same..])
+}
+
+/// Where a store keeps the last number of an account or mailbox.
+const LAST_ID: &[u8] = b"last id";
+
+/// Makes a store whose numbers do not begin by chance.
+fn begin_at_one(dir: &Path) {
+    drop(open(dir, &config::Store { size_max: 0 }).unwrap());
+    tamper(dir, Table::Meta, LAST_ID, None);
+}
+
+#[test]
+fn mailboxes_on_the_disk_and_in_a_map_are_the_same() {
+    for seed in 0..6 {
+        let mut random = Random::from_seed([seed; 32]);
+        let acts = acts(&mut random).into_iter().map(|act| Change::Mailbox(Box::new(act)));
+        let changes: Vec<Change> = acts.collect();
+        let dir = tempfile::tempdir().unwrap();
+        let mut map = Map::default();
+        map.put(Table::Meta, key::META_FORMAT, &[&key::FORMAT.to_le_bytes()]).unwrap();
+        let written = write_batch(&changes, QueueId::MIN, &mut map).unwrap();
+        begin_at_one(dir.path());
+        let mut rig = Rig::open(dir.path(), 0);
+        let done: Vec<Done> = rig.done(changes).into_iter().map(Result::unwrap).collect();
+        assert_eq!(done, written.done, "seed {seed}");
+        // What was given up before the end of the process is swept by the next start.
+        let content = QueueId::from_u64(1 << 40);
+        let chunks = vec![Bytes::from(vec![0; 9000])];
+        let spool = Act::Spool { content, first_chunk: 0, chunks };
+        assert_eq!(rig.change(vec![Change::Mailbox(Box::new(spool))]), [Ok(())]);
+        rig.store.stop();
+        let mut rig = Rig::open(dir.path(), 0);
+        // Nobody looks at what was expunged: the start clears it away, in its own time.
+        while purge(&mut map, &|_| None, CLEARED_ROWS_MAX).unwrap().more {}
+        for load in asks() {
+            let of_map = load.run(&map, &mut Unpress::default(), &mut |_| ()).unwrap();
+            let begun = Instant::now();
+            while rig.load(load.clone()) != of_map {
+                let late = begun.elapsed() > ANSWER_WITHIN;
+                assert!(
+                    !late,
+                    "seed {seed}: {load:?} differs\n{}",
+                    differing(&mut rig, &load, &map)
+                );
+                std::thread::yield_now();
+            }
+        }
+        let Loaded::Mailbox(found) = rig.load(asks().swap_remove(0)) else { panic!("no account") };
+        assert!(matches!(*found, Found::Account(Some(_))));
+        rig.store.stop();
+        assert!(dump(dir.path()) == map, "seed {seed}");
+    }
+}
+
 /// One step of a random life of the queue.
 #[derive(Clone, Debug)]
 enum Step {
@@ -625,6 +795,7 @@ proptest! {
         let mut map = Map::default();
         map.put(Table::Meta, key::META_FORMAT, &[&key::FORMAT.to_le_bytes()]).unwrap();
         write_batch(&changes, QueueId::MIN, &mut map).unwrap();
+        begin_at_one(dir.path());
         let mut rig = Rig::open(dir.path(), 0);
         prop_assert!(rig.change(changes).iter().all(Result::is_ok));
 
@@ -633,7 +804,8 @@ proptest! {
             (0..3).flat_map(|destination| [Class::Fresh, Class::Deferred].map(|c| (destination, c)))
         {
             let load = page(destination, class, u64::MAX);
-            let of_map = load.run(&map, &mut |sentence| panic!("{sentence}")).unwrap();
+            let warn = &mut |sentence| panic!("{sentence}");
+            let of_map = load.run(&map, &mut Unpress::default(), warn).unwrap();
             let loaded = rig.load(load);
             prop_assert_eq!(&loaded, &of_map);
             found.extend(parcels(loaded).0);

@@ -5,8 +5,9 @@
 //!
 //! - `#` is a comment.
 //! - `% key value` is a setting, before the first step: `role relay|submission`, `client IP`;
-//!   the lists `networks`, `relay_domains`, `local_domains` (by spaces); `postmaster`,
-//!   `message_size_max`, `recipients_max`, `errors_max`, `received_headers_max`, `free`.
+//!   the lists `networks`, `relay_domains`, `local_domains`, `accounts`, `full` (accounts without
+//!   room), `aliases` (`name>target,target`), all by spaces; `postmaster`, `message_size_max`,
+//!   `recipients_max`, `errors_max`, `received_headers_max`, `free`.
 //! - `C: text`: the client sends the text and CRLF. Neighbouring `C` lines are sent at once.
 //! - `C> text`: the same without CRLF; escapes are `\r \n \t \0 \\ \xHH`.
 //! - `C* n text`: the same `n` times.
@@ -14,8 +15,9 @@
 //! - `S! closed`: the server has closed.
 //! - `@ 30s`: time goes by (`ms`, `s`, `m`).
 //! - `E: event`: something happens inside. `drain`; `store ok`, `store full`, `store failed` (the
-//!   answer to the next commit); `spool failed`; `free n`; `memory short`; `abandoned` (what was
-//!   spooled has been given up); `gone abandons`, `gone leaves nothing` (the client has closed).
+//!   answer to the next commit); `spool failed`; `unreadable` (look-ups fail); `free n`;
+//!   `memory short`; `abandoned` (what was spooled has been given up); `gone abandons`,
+//!   `gone leaves nothing` (the client has closed).
 //! - `M: field value`: a fact about the message last committed. `from`; `to` (each line the next
 //!   recipient, with `notify=bits` and `orcpt=…`); `envelope`; `received` (our field); `body`
 //!   (what follows it); `rows` (spooled); `message-id`.
@@ -26,14 +28,14 @@
 #[path = "support/transcript.rs"]
 mod transcript;
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use ringmail::{
     limits::BODY_ROW,
-    mail::{Address, BodyType, Domain, QueueId, Recipient, message::QueueIds},
+    mail::{Address, BodyType, Domain, QueueId, Recipient, mailbox::Resolved, message::QueueIds},
     smtp::server::{
-        CommitError, Context, Effect, Pressure, Session, Steps, Submission,
+        CommitError, Context, Effect, LookupError, Pressure, Session, Steps, Submission,
         policy::{Options, Role},
     },
     time::{Duration, Instant, Now, Wall},
@@ -87,6 +89,11 @@ struct World {
     abandoned: Option<QueueId>,
     committed: Option<(Submission, Vec<u8>)>,
     recipients: std::vec::IntoIter<Recipient>,
+    accounts: Vec<String>,
+    full: Vec<String>,
+    aliases: Vec<(String, Vec<Address>)>,
+    /// Look-ups fail.
+    broken: bool,
 }
 
 /// Plays a transcript, the client's octets cut before each of `cuts`.
@@ -149,7 +156,7 @@ impl World {
                     .iter()
                     .map(|d| d.parse().unwrap())
                     .collect(),
-                local_domains: domains,
+                local_domains: Arc::new(domains),
                 postmaster: Address::parse(setting("postmaster", "admin@example.net").into()).ok(),
             },
             role: match &setting("role", "relay")[..] {
@@ -177,6 +184,10 @@ impl World {
             abandoned: None,
             committed: None,
             recipients: Vec::new().into_iter(),
+            accounts: words("accounts", ""),
+            full: words("full", ""),
+            aliases: words("aliases", "").iter().map(|alias| parse_alias(alias)).collect(),
+            broken: false,
         };
         let (client, role) = (world.client, world.role);
         world.step(|_, cx, steps| Session::new(client, role, cx, steps));
@@ -198,6 +209,7 @@ impl World {
         for effect in steps.effects {
             assert!(!self.closed, "{effect:?} behind Close");
             match effect {
+                Effect::LookUp { address, .. } => self.look_up(&address),
                 Effect::Commit(submission) => self.commit(*submission),
                 Effect::Spool { first_row, pieces, .. } => {
                     assert_eq!(self.spooled.len(), first_row as usize * BODY_ROW);
@@ -215,6 +227,21 @@ impl World {
                 Effect::Close => self.closed = true,
             }
         }
+    }
+
+    /// Answers as the store would, by the transcript's `accounts`, `aliases` and `full`.
+    fn look_up(&mut self, address: &Address) {
+        assert!(self.session.as_ref().is_some_and(|s| s.room().is_none()), "reads in Resolving");
+        let name = address.as_str().to_lowercase();
+        let alias = self.aliases.iter().find(|(alias, _)| *alias == name);
+        let result = match alias {
+            _ if self.broken => Err(LookupError),
+            Some((_, targets)) => Ok(Resolved::To(targets.clone())),
+            None if self.full.contains(&name) => Ok(Resolved::Full),
+            None if self.accounts.contains(&name) => Ok(Resolved::To(vec![address.clone()])),
+            None => Ok(Resolved::Unknown),
+        };
+        self.step(|session, cx, steps| session.looked_up(result, cx, steps));
     }
 
     fn commit(&mut self, submission: Submission) {
@@ -266,6 +293,7 @@ impl World {
                 assert!(!self.spooled.is_empty(), "{place}: nothing was spooled");
                 self.step(Session::spool_failed);
             }
+            "unreadable" => self.broken = true,
             "abandoned" => assert!(self.abandoned.take().is_some(), "{place}"),
             "memory short" => self.pressure.memory_short = true,
             "gone abandons" => {
@@ -317,6 +345,13 @@ impl World {
         };
         assert_eq!(found, value, "{place}");
     }
+}
+
+/// `name>target,target`
+fn parse_alias(text: &str) -> (String, Vec<Address>) {
+    let (name, targets) = text.split_once('>').unwrap();
+    let address = |target: &str| Address::parse(target.to_owned().into()).unwrap();
+    (name.to_owned(), targets.split(',').map(address).collect())
 }
 
 fn describe(recipient: &Recipient) -> String {

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::From;
+use super::{From, say};
 
 pub(super) fn run(from: &From) -> ExitCode {
     match from.load() {
         Ok(_) => {
-            println!("{}: ok", from.name());
+            say(&format!("{}: ok", from.name()));
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,10 +1,17 @@
 //! The command line: one file a command; 0 is done, 1 failed, 2 a wrong command line.
 
+mod account;
+mod alias;
+mod backup;
 mod check;
+mod directory;
+mod exchange;
+mod password;
 mod serve;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,6 +25,13 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Serve(from) => serve::run(&from),
         Command::Check(from) => check::run(&from),
+        Command::Account(command) => account::run(command),
+        Command::Alias(command) => alias::run(command),
+        Command::Backup(command) => backup::backup(&command),
+        Command::Verify(command) => backup::verify(&command),
+        Command::Restore(command) => backup::restore(&command),
+        Command::Export(command) => exchange::export(&command),
+        Command::Import(command) => exchange::import(command),
     }
 }
 
@@ -35,6 +49,22 @@ enum Command {
     Serve(From),
     /// Check the configuration, and say all that is wrong with it.
     Check(From),
+    /// Make, change, remove and list accounts.
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Make, remove and list aliases.
+    #[command(subcommand)]
+    Alias(alias::Alias),
+    /// Copy queue, mailboxes and accounts into a folder, while the relay serves or not.
+    Backup(backup::Backup),
+    /// Check every octet of a backup.
+    Verify(backup::Verify),
+    /// Fill an empty data_dir with a backup.
+    Restore(backup::Restore),
+    /// Write an account's mail as Maildir or mbox, from the store or a backup.
+    Export(exchange::Export),
+    /// Put mail of a Maildir or mbox into an account.
+    Import(exchange::Import),
 }
 
 /// Where the configuration comes from.
@@ -76,5 +106,13 @@ fn machine() -> Machine {
         hostname: read("/proc/sys/kernel/hostname").trim_end().to_owned(),
         // Without the file, resolv.conf(5) has a default of its own.
         resolv_conf: read("/etc/resolv.conf"),
+    }
+}
+
+/// Tells a result. What was done is done, whether or not it can be told.
+fn say(line: &str) {
+    let mut out = io::stdout();
+    if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+        eprintln!("ringmail: done, but that cannot be written to the standard output: {error}");
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use toml::de::DeValue;
 
-use super::units;
+use super::{Protocol, units};
 use crate::{
     dns::route::RouteHost,
     limits::CONFIG_SIZE_MAX,
@@ -97,13 +97,17 @@ pub(super) fn word<T: Copy>(words: &'static [(&str, T)]) -> impl Fn(&DeValue) ->
     }
 }
 
-pub(super) fn protocol(value: &DeValue) -> Formed<Role> {
-    match value.as_str() {
-        Some("smtp") => Ok(Role::Relay),
-        Some("submission") => Ok(Role::Submission),
-        Some("imap" | "pop3") => not_built("mailboxes", "remove this listener"),
-        _ => expected("\"smtp\" or \"submission\""),
-    }
+pub(super) fn flag(value: &DeValue) -> Formed<bool> {
+    value.as_bool().ok_or(Refusal::Expected("true or false".into()))
+}
+
+pub(super) fn protocol(value: &DeValue) -> Formed<Protocol> {
+    word(&[
+        ("smtp", Protocol::Smtp(Role::Relay)),
+        ("submission", Protocol::Smtp(Role::Submission)),
+        ("imap", Protocol::Imap),
+        ("pop3", Protocol::Pop3),
+    ])(value)
 }
 
 /// Until TLS is built, only `"none"` means what it says.

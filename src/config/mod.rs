@@ -11,6 +11,7 @@ mod written;
 
 pub use error::Error;
 pub use machine::Machine;
+pub use units::{parse_size, size_text};
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,6 +20,7 @@ use std::{
 
 use crate::{
     dns,
+    mail::Domain,
     queue::{retry, shaping::Site},
     smtp::server::policy::{self, Role},
     time::Duration,
@@ -31,8 +33,10 @@ pub struct Config {
     /// Ring threads; 0: one for each core of the machine.
     pub cores: u16,
     pub listeners: Vec<Listener>,
-    /// Of `[smtp]`, `[relay]` and `[local]`.
+    /// Of `[smtp]` and `[relay]`, and of `[local]` whom mail is for.
     pub smtp: policy::Options,
+    pub local: Local,
+    pub imap: Imap,
     pub dns: dns::Options,
     /// In the order they are written: the first that matches wins.
     pub routes: Vec<dns::Route>,
@@ -65,8 +69,31 @@ impl Config {
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Listener {
-    pub role: Role,
+    pub protocol: Protocol,
     pub address: SocketAddr,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    Smtp(Role),
+    Imap,
+    Pop3,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Local {
+    /// Octets of an account that has no quota of its own; 0: no limit.
+    pub mailbox_quota: u64,
+    /// The one that is written first: whose postmaster is everybody's, where none is named.
+    pub first_domain: Option<Domain>,
+}
+
+/// What holds for IMAP and POP3 alike.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Imap {
+    /// Passwords may cross a network as they are. Over loopback they always may.
+    pub allow_plaintext_login: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -1,6 +1,9 @@
 //! Sizes and times as an operator writes them: `50MiB`, `5m`.
 
-use crate::{limits::CONFIG_TIME_MAX, time::Duration};
+use crate::{
+    limits::{CONFIG_SIZE_MAX, CONFIG_TIME_MAX},
+    time::Duration,
+};
 
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
 
@@ -9,8 +12,8 @@ const TIMES: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Octets: digits and `KiB`, `MiB`, `GiB` or nothing.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
-    parse(text, &SIZES)
+pub fn parse_size(text: &str) -> Option<u64> {
+    parse(text, &SIZES).filter(|octets| *octets <= CONFIG_SIZE_MAX)
 }
 
 /// Digits and `ms`, `s`, `m`, `h` or `d`; a number without a unit could mean anything.
@@ -18,7 +21,7 @@ pub(super) fn parse_time(text: &str) -> Option<Duration> {
     parse(text, &TIMES).map(Duration::from_millis).filter(|time| *time <= CONFIG_TIME_MAX)
 }
 
-pub(super) fn size_text(octets: u64) -> String {
+pub fn size_text(octets: u64) -> String {
     text(octets, &SIZES)
 }
 

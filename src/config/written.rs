@@ -1,9 +1,9 @@
 //! The configuration as it is written: every key with its default and its form.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use super::{
-    Config, Delivery, Drain, Format, Level, Listener, Log, Machine, Store,
+    Config, Delivery, Drain, Format, Imap, Level, Listener, Local, Log, Machine, Protocol, Store,
     document::{Document, Section},
     error::Trouble,
     forms,
@@ -14,7 +14,7 @@ use crate::{
         CONFIG_LIST_MAX, CONFIG_NUMBER_MAX, CORES_MAX, DNS_SERVERS_MAX, HOSTS_MAX,
         INBOUND_PER_CORE_MAX, OUTBOUND_PER_CORE_MAX, RECIPIENTS_MAX,
     },
-    mail::Network,
+    mail::{Address, Domain, Network},
     queue::{
         retry,
         shaping::{Shape, Site},
@@ -31,11 +31,16 @@ pub(super) fn read(document: &Document, machine: &Machine) -> Config {
         let cores = top.read("cores", 0, forms::whole(0..=u64::from(CORES_MAX)));
         top.not_built("tls", "TLS");
         top.not_built("admin", "admin interface");
+        let (local, recipients) = top.section("local", read_local);
         Config {
             data_dir: data_dir.into(),
             cores,
             listeners: read_listeners(top),
-            smtp: read_smtp(top, &hostname),
+            smtp: read_smtp(top, &hostname, recipients),
+            local,
+            imap: top.section("imap", |section| Imap {
+                allow_plaintext_login: section.read("allow_plaintext_login", false, forms::flag),
+            }),
             dns: top.section("dns", |section| read_dns(section, machine)),
             routes: top.sections("route", read_route).unwrap_or_default(),
             delivery: top.section("delivery", read_delivery),
@@ -74,32 +79,47 @@ fn read_hostname(top: &mut Section, document: &Document, machine: &Machine) -> S
 
 fn read_listeners(top: &mut Section) -> Vec<Listener> {
     let written = top.sections("listener", |section| {
-        let role = section.require("protocol", "\"smtp\" or \"submission\"", forms::protocol);
+        let words = "\"smtp\", \"submission\", \"imap\" or \"pop3\"";
+        let protocol = section.require("protocol", words, forms::protocol);
         let address = section.require("address", "an address like \"0.0.0.0:25\"", forms::socket);
         section.read("tls", (), forms::no_tls);
         section.read("proxy_protocol_from", (), forms::no_proxies);
-        Some(Listener { role: role?, address: address? })
+        Some(Listener { protocol: protocol?, address: address? })
     });
     written.unwrap_or_else(|| {
-        let on_loopback =
-            |role, port| Listener { role, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
-        vec![on_loopback(Role::Relay, 2525), on_loopback(Role::Submission, 2587)]
+        [
+            (Protocol::Smtp(Role::Relay), 2525),
+            (Protocol::Smtp(Role::Submission), 2587),
+            (Protocol::Imap, 2143),
+        ]
+        .map(|(protocol, port)| Listener { protocol, address: (Ipv4Addr::LOCALHOST, port).into() })
+        .into()
     })
 }
 
-/// Of `[smtp]`, `[relay]` and `[local]`.
-fn read_smtp(top: &mut Section, hostname: &str) -> policy::Options {
+/// Whom local mail is for: the domains and the postmaster.
+type Recipients = (HashSet<Domain>, Option<Address>);
+
+fn read_local(section: &mut Section) -> (Local, Recipients) {
+    let domains = section.list("domains", vec![localhost()], 0..=CONFIG_LIST_MAX, forms::domain);
+    let local = Local {
+        mailbox_quota: section.read("mailbox_quota", 2 << 30, forms::size),
+        first_domain: domains.first().cloned(),
+    };
+    let postmaster = section.read("postmaster", None, forms::mailbox);
+    (local, (domains.into_iter().collect(), postmaster))
+}
+
+/// Of `[smtp]` and `[relay]`.
+fn read_smtp(
+    top: &mut Section,
+    hostname: &str,
+    (local_domains, postmaster): Recipients,
+) -> policy::Options {
     let (relay_networks, relay_domains) = top.section("relay", |section| {
         (
             section.list("networks", loopback(), 0..=CONFIG_LIST_MAX, forms::network),
             section.list("domains", Vec::new(), 0..=CONFIG_LIST_MAX, forms::pattern),
-        )
-    });
-    let (local_domains, postmaster) = top.section("local", |section| {
-        section.not_built("mailbox_quota", "mailboxes");
-        (
-            section.list("domains", Vec::new(), 0..=CONFIG_LIST_MAX, forms::domain),
-            section.read("postmaster", None, forms::mailbox),
         )
     });
     top.section("smtp", |section| {
@@ -123,7 +143,7 @@ fn read_smtp(top: &mut Section, hostname: &str) -> policy::Options {
             ),
             relay_networks,
             relay_domains,
-            local_domains: local_domains.into_iter().collect(),
+            local_domains: Arc::new(local_domains),
             postmaster,
         }
     })
@@ -210,6 +230,11 @@ fn read_log(section: &mut Section) -> Log {
         level: section.read("level", Level::Info, levels),
         format: section.read("format", Format::Text, formats),
     }
+}
+
+/// An account of it can be tried out at once, and no mail of anybody else is for it.
+fn localhost() -> Domain {
+    Domain::Name("localhost".into())
 }
 
 fn loopback() -> Vec<Network> {

@@ -62,6 +62,7 @@ impl<'a> Reading<'a> {
             }
             NextHop::Mx(Domain::Name(domain)) => self.mx(hop, domain, random),
             NextHop::Route(number) => self.route(*number, random),
+            NextHop::Local => loops_back(hop),
         }
     }
 
@@ -280,6 +281,7 @@ fn loops_back(hop: &NextHop) -> Lookup {
     let domain = match hop {
         NextHop::Mx(domain) => domain.to_string(),
         NextHop::Route(number) => format!("route {number}"),
+        NextHop::Local => "our own mailboxes".to_owned(),
     };
     failed(Outcome::Failed, (5, 4, 6), format!("mail for {domain} loops back to myself"))
 }

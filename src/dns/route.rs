@@ -26,6 +26,8 @@ pub enum NextHop {
     Mx(Domain),
     /// To the hosts of the route with this number.
     Route(u16),
+    /// To mailboxes of this very relay: no name is looked up for it.
+    Local,
 }
 
 /// The first route that matches `domain`, else its own MX.

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::{inbound::Inbound, input::ConnectionId, outbound::Outbound};
+use super::{inbound::Inbound, input::ConnectionId, outbound::Outbound, reader::Reader};
 use crate::time::Instant;
 
 /// Who is at the other end.
@@ -12,6 +12,8 @@ pub(super) enum Peer {
     Nobody,
     /// A client.
     Inbound(Box<Inbound>),
+    /// A client that reads its mail.
+    Reader(Box<Reader>),
     /// A next hop.
     Outbound(Box<Outbound>),
 }
@@ -42,7 +44,7 @@ impl Connections {
         }
         match peer {
             Peer::Nobody => {}
-            Peer::Inbound(_) => self.inbound += 1,
+            Peer::Inbound(_) | Peer::Reader(_) => self.inbound += 1,
             Peer::Outbound(_) => self.outbound += 1,
         }
         let slot = &mut self.slots[index];

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     Relay, Turn,
     connections::Peer,
-    event::{Event, RelayHost},
+    event::{Event, RelayHost, Via},
     input::{ConnectionId, Trouble},
     ledger::Ledger,
     outbound::{Attempted, Outbound},
@@ -53,6 +53,9 @@ impl Relay {
             return;
         }
         let destination = self.schedule.destination(place);
+        if destination.hop == NextHop::Local {
+            return self.deliver_here(turn, place);
+        }
         if let Some(down) = destination.down.clone()
             && turn.now.instant < down.until
         {
@@ -212,7 +215,7 @@ impl Relay {
                 verdicts: vec![verdict.clone(); queued.here],
                 queued,
                 dsn_passed: false,
-                host: host.clone(),
+                via: host.clone().map_or(Via::Nobody, Via::Host),
                 setup: Duration::ZERO,
                 transmission: Duration::ZERO,
             };

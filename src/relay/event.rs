@@ -26,6 +26,12 @@ pub enum Event {
     /// A client went away in the middle of a transaction, or kept us waiting for too long:
     /// `lost connection after DATA from …`.
     Lost { client: SocketAddr, after: &'static str, timed_out: bool },
+    /// A user has logged in, by `imap` or `pop3`.
+    LoggedIn { client: SocketAddr, protocol: &'static str, user: Bytes },
+    /// No password was looked at: too many of this client were wrong, or too many wait.
+    LoginPutOff { client: SocketAddr, protocol: &'static str },
+    /// Nobody has, with this name.
+    LoginFailed { client: SocketAddr, protocol: &'static str, user: Bytes },
     /// A message is on stable storage.
     Accepted {
         id: QueueId,
@@ -53,13 +59,23 @@ pub enum Event {
 pub struct Attempt {
     pub id: QueueId,
     pub to: Address,
-    pub relay: Option<RelayHost>,
+    pub via: Via,
     /// Since the message arrived.
     pub delay: Duration,
     /// Postfix's a/b/c/d: before the queue, in the queue, connecting, transmitting.
     pub delays: [Duration; 4],
     pub verdict: Verdict,
     pub status: AttemptStatus,
+}
+
+/// What an attempt came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Via {
+    /// Nothing that would speak to us.
+    Nobody,
+    Host(RelayHost),
+    /// The mailboxes of this very relay.
+    Mailbox,
 }
 
 /// The host an attempt spoke to.

@@ -11,6 +11,7 @@ use super::{
     output::Output,
 };
 use crate::{
+    config::Protocol,
     limits::{REPLY_BACKLOG_MAX, SENT_REPORT_EVERY, SPOOL_IN_FLIGHT_MAX},
     mail::QueueId,
     smtp::reply,
@@ -53,15 +54,24 @@ impl Relay {
     ) {
         let (listener, client, of_client) = accepted;
         let full = self.connections.inbound_count() >= self.inbound_max;
-        if full || of_client > self.options.server.connections_per_client_max {
+        let crowded = full || of_client > self.options.server.connections_per_client_max;
+        let role = match self.options.protocols.get(usize::from(listener)) {
+            Some(Protocol::Smtp(role)) => *role,
+            Some(Protocol::Imap) if !crowded => return self.imap_accepted(turn, id, client),
+            Some(Protocol::Pop3) if !crowded => return self.pop3_accepted(turn, id, client),
+            Some(Protocol::Imap) => {
+                return part(turn, id, b"* BYE Too many connections; try again later\r\n");
+            }
+            Some(Protocol::Pop3) => {
+                return part(turn, id, b"-ERR [IN-USE] Too many connections; try again later\r\n");
+            }
+            None => return part(turn, id, b""),
+        };
+        if crowded {
             let reply =
                 if full { reply::TOO_MANY_CONNECTIONS } else { reply::TOO_MANY_FROM_CLIENT };
             return turn_away(turn, id, client, reply);
         }
-        let Some(role) = self.options.roles.get(usize::from(listener)).copied() else {
-            turn.out.push(Output::Abort { connection: id });
-            return;
-        };
         let mut steps = Steps::default();
         let pressure = self.pressure();
         let mut cx =
@@ -276,6 +286,7 @@ impl Relay {
         let mut close = false;
         for effect in steps.effects.drain(..) {
             match effect {
+                Effect::LookUp { address, size } => self.look_up(turn, id, address, size),
                 Effect::Commit(submission) => {
                     inbound.waiting = Some(submission);
                     self.commit_waiting(turn, id, &mut inbound);
@@ -366,6 +377,13 @@ fn turn_away(turn: &mut Turn<'_>, id: ConnectionId, client: SocketAddr, reply: r
     let mut steps = Steps::default();
     let _closed = Session::refuse(reply, &mut steps);
     let pieces = smallvec::smallvec![steps.replies.freeze()];
+    turn.out.push(Output::Send { connection: id, pieces, report: false });
+    turn.out.push(Output::Close { connection: id });
+}
+
+/// Says a last word to a client that is not served.
+fn part(turn: &mut Turn<'_>, id: ConnectionId, words: &'static [u8]) {
+    let pieces = smallvec::smallvec![bytes::Bytes::from_static(words)];
     turn.out.push(Output::Send { connection: id, pieces, report: false });
     turn.out.push(Output::Close { connection: id });
 }

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use crate::{
-    mail::Parcel,
+    mail::{
+        Parcel,
+        mailbox::{Done, MailboxId, Verdict},
+    },
     store::{Change, Loaded, StoreError},
 };
 
@@ -40,11 +43,15 @@ pub enum Input {
     Answer { ticket: Ticket, result: Result<Bytes, Trouble> },
     /// The answer to `Output::Store`: it is on stable storage, or nothing of it is. The change
     /// comes back so that its memory is freed by the thread that took it, which costs less.
-    Stored { ticket: Ticket, result: Result<(), StoreError>, change: Change },
+    Stored { ticket: Ticket, result: Result<Done, StoreError>, change: Change },
     /// The answer to `Output::Load`.
     Loaded { ticket: Ticket, loaded: Loaded },
+    /// The answer to `Output::Authenticate`.
+    Authenticated { ticket: Ticket, verdict: Verdict },
     /// Another core found that this parcel's destination is ours.
     Assigned { parcel: Box<Parcel> },
+    /// Something in a mailbox that is watched has changed, and is on stable storage.
+    MailboxChanged { mailbox: MailboxId },
     /// How much room the store has: told at start and at every change.
     Space(Space),
     /// Finish: refuse new sessions, end open transactions, stop. Answered by `Output::Drained`.

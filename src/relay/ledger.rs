@@ -9,7 +9,7 @@ use super::{
     output::{Outbox, Output},
 };
 use crate::{
-    limits::{LOAD_IN_FLIGHT_MAX, STORE_IN_FLIGHT_MAX},
+    limits::{LOAD_IN_FLIGHT_MAX, SECRETS_IN_FLIGHT_MAX, STORE_IN_FLIGHT_MAX},
     mail::{Address, Class, DestinationKey, Due, Parcel, ParcelId, QueueId},
     store::{Change, Load},
 };
@@ -29,6 +29,16 @@ pub(super) enum StoreErrand {
     },
     Abandon,
     Settle(Box<Settled>),
+    /// A reader waits for what it wanted changed.
+    Reader {
+        connection: ConnectionId,
+    },
+    /// A part of a message that a reader appends.
+    Writing {
+        connection: ConnectionId,
+    },
+    /// A part of a content on its way to our mailboxes.
+    LocalSpool(usize),
 }
 
 pub(super) struct Accepted {
@@ -51,6 +61,8 @@ pub(super) struct Settled {
     /// The report's parcels.
     pub reports: Vec<Parcel>,
     pub report_kind: Option<super::event::ReportKind>,
+    /// It was delivered to our mailboxes.
+    pub here: Option<super::settle::Here>,
 }
 
 /// What the answer to a load is for.
@@ -63,6 +75,16 @@ pub(super) enum LoadErrand {
         connection: ConnectionId,
         message: QueueId,
     },
+    /// A question of a reader.
+    Reader {
+        connection: ConnectionId,
+    },
+    /// The next part of a body on its way to our mailboxes.
+    Local(usize),
+    /// Who is behind a recipient of ours.
+    Recipient {
+        connection: ConnectionId,
+    },
     /// The start of a body, for a report.
     Report(Box<super::settle::Reporting>),
 }
@@ -73,6 +95,8 @@ pub(super) enum Asker {
     Resolver(u64),
     Store(StoreErrand),
     Load(LoadErrand),
+    /// The connection whose client logs in.
+    Secret(ConnectionId),
 }
 
 const KIND_SHIFT: u32 = 56;
@@ -88,6 +112,7 @@ pub(super) struct Ledger {
     loads_asked: usize,
     stores_waiting: VecDeque<(Ticket, Change)>,
     loads_waiting: VecDeque<(Ticket, Load)>,
+    secrets: Slab<ConnectionId>,
 }
 
 impl Ledger {
@@ -119,6 +144,12 @@ impl Ledger {
         }
     }
 
+    /// The ticket for a login; `None`: too many are under way, the client may come again.
+    pub fn secret_ticket(&mut self, connection: ConnectionId) -> Option<Ticket> {
+        (self.secrets.len() < SECRETS_IN_FLIGHT_MAX)
+            .then(|| Ticket(4 << KIND_SHIFT | self.secrets.insert(connection) as u64))
+    }
+
     /// Who asked; a question that waited takes the place of the one answered.
     pub fn answered(&mut self, ticket: Ticket, out: &mut Outbox) -> Option<Asker> {
         let value = (ticket.0 & VALUE) as usize;
@@ -133,6 +164,7 @@ impl Ledger {
                 }
                 Some(Asker::Store(errand))
             }
+            4 => self.secrets.try_remove(value).map(Asker::Secret),
             _ => {
                 let errand = self.loads.try_remove(value)?;
                 match self.loads_waiting.pop_front() {

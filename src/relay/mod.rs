@@ -5,18 +5,24 @@
 
 mod commit;
 mod connections;
+mod deflate;
 mod dial;
 pub mod event;
 mod inbound;
 pub mod input;
 mod ledger;
+mod local;
+mod lookup;
 pub mod options;
 mod outbound;
 pub mod output;
+mod reader;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod window;
+mod writing;
 
 pub use event::Event;
 pub use input::{ConnectionId, Input, Space, Ticket, Trouble};
@@ -36,7 +42,7 @@ use self::{
 use crate::{
     dns::{NextHop, Resolver},
     limits::PAGE_REST,
-    mail::{DestinationKey, QueueId, message::QueueIds},
+    mail::{DestinationKey, QueueId, mailbox::Done, message::QueueIds},
     queue::{Place, Schedule},
     random::Random,
     smtp::client::Lost,
@@ -67,6 +73,10 @@ pub struct Relay {
     outbound_max: usize,
     /// Where parcels for the routes are filed, by the number of the route.
     route_homes: Vec<DestinationKey>,
+    /// Where parcels for our mailboxes are filed.
+    local_home: DestinationKey,
+    locals: local::Locals,
+    watches: watch::Watches,
     random: Random,
     ids: QueueIds,
     connections: Connections,
@@ -82,6 +92,8 @@ pub struct Relay {
     ledger: Ledger,
     /// Destinations to be driven before the next input.
     pending: VecDeque<Place>,
+    /// Clients of which more was read than is inflated at once: each input is one's turn.
+    inflating: VecDeque<ConnectionId>,
     pass: Pass,
     space: Space,
     /// Octets of bodies kept for delivery.
@@ -128,6 +140,7 @@ impl Relay {
             .collect();
         // The configuration bounds the caches of all cores together.
         let cache_entries_max = options.dns.cache_entries_max / usize::from(cores);
+        let local_home = options.home(&NextHop::Local, core, cores);
         let resolver = Resolver::new(crate::dns::Setup {
             options: crate::dns::Options { cache_entries_max, ..options.dns.clone() },
             hostname: options.server.hostname.clone(),
@@ -144,6 +157,9 @@ impl Relay {
             inbound_max: setup.inbound_max,
             outbound_max: setup.outbound_max,
             route_homes,
+            local_home,
+            locals: local::Locals::default(),
+            watches: watch::Watches::default(),
             random,
             connections: Connections::default(),
             schedule: Schedule::default(),
@@ -154,6 +170,7 @@ impl Relay {
             shortage_told: None,
             ledger: Ledger::default(),
             pending: VecDeque::new(),
+            inflating: VecDeque::new(),
             pass: Pass::default(),
             space: Space { free: u64::MAX },
             body_memory: 0,
@@ -172,7 +189,12 @@ impl Relay {
         }
         self.last = now;
         let mut turn = Turn { now, out };
+        // One that waits since an earlier input.
+        let inflating = self.inflating.pop_front();
         self.take(&mut turn, input);
+        if let Some(connection) = inflating {
+            self.reader_inflates(&mut turn, connection);
+        }
         while let Some(place) = self.pending.pop_front().or_else(|| self.next_crowded_out()) {
             self.drive(&mut turn, place);
         }
@@ -185,7 +207,9 @@ impl Relay {
     /// When `Input::Wake` is wanted at the latest.
     pub fn next_wake(&self) -> Option<Instant> {
         let on_disk = self.next_look().map(|wall| self.last.instant_of(wall));
-        [self.connections.next_deadline(), on_disk, self.dial_again].into_iter().flatten().min()
+        let inflate = (!self.inflating.is_empty()).then_some(self.last.instant);
+        let wakes = [self.connections.next_deadline(), on_disk, self.dial_again, inflate];
+        wakes.into_iter().flatten().min()
     }
 
     /// What there is now.
@@ -207,6 +231,7 @@ impl Relay {
             }
             Input::Received { connection, bytes } => match self.connections.take(connection) {
                 Peer::Inbound(inbound) => self.inbound_received(turn, connection, inbound, bytes),
+                Peer::Reader(reader) => self.reader_received(turn, connection, reader, bytes),
                 Peer::Outbound(outbound) => {
                     self.outbound_received(turn, connection, outbound, bytes);
                 }
@@ -214,6 +239,7 @@ impl Relay {
             },
             Input::Sent { connection } => match self.connections.take(connection) {
                 Peer::Inbound(inbound) => self.inbound_sent(turn, connection, inbound),
+                Peer::Reader(reader) => self.reader_sent(turn, connection, reader),
                 Peer::Outbound(outbound) => self.outbound_sent(turn, connection, outbound),
                 Peer::Nobody => {}
             },
@@ -238,6 +264,12 @@ impl Relay {
                     self.loaded(turn, errand, loaded);
                 }
             }
+            Input::MailboxChanged { mailbox } => self.mailbox_changed(turn, mailbox),
+            Input::Authenticated { ticket, verdict } => {
+                if let Some(Asker::Secret(connection)) = self.ledger.answered(ticket, turn.out) {
+                    self.reader_authenticated(turn, connection, verdict);
+                }
+            }
             Input::Assigned { parcel } => self.assigned(turn, parcel),
             Input::Space(space) => self.space = space,
             Input::Drain => self.drain(turn),
@@ -249,6 +281,7 @@ impl Relay {
         let peer = self.connections.take(id);
         match peer {
             Peer::Inbound(inbound) => self.inbound_lost(turn, id, *inbound),
+            Peer::Reader(reader) => self.reader_closed(turn, id, *reader),
             Peer::Outbound(outbound) => {
                 let lost = match trouble {
                     Trouble::Ended => Lost::Ended,
@@ -262,15 +295,23 @@ impl Relay {
         }
     }
 
-    fn stored(&mut self, turn: &mut Turn<'_>, errand: StoreErrand, result: Result<(), StoreError>) {
+    fn stored(
+        &mut self,
+        turn: &mut Turn<'_>,
+        errand: StoreErrand,
+        result: Result<Done, StoreError>,
+    ) {
         match errand {
             StoreErrand::Accept { connection, accepted } => {
-                self.accept_stored(turn, connection, *accepted, result);
+                self.accept_stored(turn, connection, *accepted, result.map(drop));
             }
             StoreErrand::Spool { connection, message, octets } => {
-                self.spool_stored(turn, connection, (message, octets), result);
+                self.spool_stored(turn, connection, (message, octets), result.map(drop));
             }
             StoreErrand::Abandon => {}
+            StoreErrand::Reader { connection } => self.reader_done(turn, connection, result),
+            StoreErrand::Writing { connection } => self.writing_stored(turn, connection, result),
+            StoreErrand::LocalSpool(key) => self.local_spooled(turn, key, result),
             StoreErrand::Settle(settled) => self.settle_stored(turn, *settled, result),
         }
     }
@@ -296,6 +337,19 @@ impl Relay {
                 };
                 self.body_loaded(turn, connection, message, pieces);
             }
+            (LoadErrand::Reader { connection }, loaded) => {
+                self.reader_found(turn, connection, loaded);
+            }
+            (LoadErrand::Local(key), loaded) => {
+                let pieces = match loaded {
+                    Loaded::Body { pieces } => Some(pieces),
+                    _ => None,
+                };
+                self.local_loaded(turn, key, pieces);
+            }
+            (LoadErrand::Recipient { connection }, loaded) => {
+                self.recipient_found(turn, connection, loaded);
+            }
             (LoadErrand::Report(reporting), loaded) => {
                 let start = match loaded {
                     Loaded::Body { pieces } => pieces,
@@ -311,6 +365,7 @@ impl Relay {
         while let Some(id) = self.connections.overdue(turn.now.instant) {
             match self.connections.take(id) {
                 Peer::Inbound(inbound) => self.inbound_overdue(turn, id, inbound),
+                Peer::Reader(reader) => self.reader_overdue(turn, id, reader),
                 Peer::Outbound(outbound) => self.outbound_overdue(turn, id, outbound),
                 Peer::Nobody => {}
             }
@@ -327,6 +382,7 @@ impl Relay {
                     });
                 }
                 Peer::Outbound(outbound) => self.outbound_drain(turn, id, outbound),
+                Peer::Reader(reader) => self.reader_drain(turn, id, reader),
                 Peer::Nobody => {}
             }
         }

@@ -6,17 +6,17 @@ use std::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, Protocol},
     dns::{self, NextHop, Route, RouteHost},
-    mail::{DestinationKey, Domain, DomainPattern},
+    imap::session as imap,
+    limits::{IMAP_IDLE_TIMEOUT, LOGIN_TIMEOUT},
+    mail::{Address, DestinationKey, Domain, DomainPattern},
+    pop3,
     queue::{
         retry,
         shaping::{Shape, Site},
     },
-    smtp::{
-        client,
-        server::policy::{self, Role},
-    },
+    smtp::{client, server::policy},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 pub struct Options {
     pub server: policy::Options,
     /// Of the listeners, by their number.
-    pub roles: Vec<Role>,
+    pub protocols: Vec<Protocol>,
     /// Addresses that are this relay: an MX that names one of them is a loop.
     pub own_addresses: Vec<SocketAddr>,
     pub client: client::Options,
@@ -39,13 +39,20 @@ pub struct Options {
     pub idle_timeout: Duration,
     pub retry: retry::Options,
     pub sites: Vec<Site>,
+    pub imap: imap::Options,
+    pub pop3: pop3::Options,
+    /// Octets of an account that has no quota of its own; 0: no limit.
+    pub mailbox_quota: u64,
 }
 
 impl Options {
     pub fn of(config: &Config) -> Self {
         Self {
-            server: config.smtp.clone(),
-            roles: config.listeners.iter().map(|listener| listener.role).collect(),
+            server: policy::Options {
+                postmaster: config.smtp.postmaster.clone().or_else(|| own_postmaster(config)),
+                ..config.smtp.clone()
+            },
+            protocols: config.listeners.iter().map(|listener| listener.protocol).collect(),
             own_addresses: config.listeners.iter().map(|listener| listener.address).collect(),
             client: client::Options {
                 hostname: config.hostname.clone(),
@@ -62,21 +69,36 @@ impl Options {
             idle_timeout: config.delivery.idle_timeout,
             retry: config.retry.clone(),
             sites: config.sites.clone(),
+            imap: imap::Options {
+                hostname: config.hostname.clone(),
+                message_size_max: config.smtp.message_size_max,
+                quota: config.local.mailbox_quota,
+                plaintext_login: config.imap.allow_plaintext_login,
+                domain: login_domain(config),
+                login_timeout: LOGIN_TIMEOUT,
+                idle_timeout: IMAP_IDLE_TIMEOUT,
+            },
+            pop3: pop3::Options {
+                hostname: config.hostname.clone(),
+                plaintext_login: config.imap.allow_plaintext_login,
+                domain: login_domain(config),
+            },
+            mailbox_quota: config.local.mailbox_quota,
         }
     }
 
     /// Where parcels for `hop` are filed by `core` of `cores`.
     ///
     /// A domain belongs to one core. A route is cut into lanes, one a core, as far as its
-    /// connections go round: its parcels stay on the core that accepted them.
+    /// connections go round, and our mailboxes are: their parcels stay on the core that accepted
+    /// them.
     pub fn home(&self, hop: &NextHop, core: u16, cores: u16) -> DestinationKey {
         match hop {
             NextHop::Mx(Domain::Name(name)) => DestinationKey::of(name, 0, 1),
             NextHop::Mx(literal) => DestinationKey::of(&literal.to_string(), 0, 1),
-            NextHop::Route(number) => {
-                let name = self.route_names.get(usize::from(*number)).map_or("", String::as_str);
+            NextHop::Route(_) | NextHop::Local => {
                 let lanes = self.lanes(hop, cores);
-                DestinationKey::of(name, self.lane(hop, core, cores), lanes)
+                DestinationKey::of(self.lanes_name(hop), self.lane(hop, core, cores), lanes)
             }
         }
     }
@@ -102,16 +124,30 @@ impl Options {
 
     /// The lane of `hop` that `core` uses: its own, where there is one for each core.
     fn lane(&self, hop: &NextHop, core: u16, cores: u16) -> u16 {
-        let NextHop::Route(number) = hop else { return 0 };
-        let lanes = self.lanes(hop, cores);
-        let name = self.route_names.get(usize::from(*number)).map_or("", String::as_str);
+        if let NextHop::Mx(_) = hop {
+            return 0;
+        }
+        let (lanes, name) = (self.lanes(hop, cores), self.lanes_name(hop));
         let own = |lane: &u16| DestinationKey::of(name, *lane, lanes).core(cores) == core;
         (0..lanes).find(own).unwrap_or(core % lanes)
+    }
+
+    /// Under this name the lanes of `hop` are filed.
+    fn lanes_name(&self, hop: &NextHop) -> &str {
+        match hop {
+            NextHop::Mx(_) => "",
+            NextHop::Route(number) => {
+                self.route_names.get(usize::from(*number)).map_or("", String::as_str)
+            }
+            // No route begins so.
+            NextHop::Local => "mailboxes",
+        }
     }
 
     fn lanes(&self, hop: &NextHop, cores: u16) -> u16 {
         match hop {
             NextHop::Mx(_) => 1,
+            NextHop::Local => cores,
             NextHop::Route(_) => {
                 let connections = self.whole_shape(hop).connections_max;
                 cores.min(u16::try_from(connections).unwrap_or(u16::MAX)).max(1)
@@ -126,9 +162,23 @@ impl Options {
                 let route = self.routes.get(usize::from(*number));
                 route.and_then(|route| self.sites.iter().find(|site| covers(site, route)))
             }
+            NextHop::Local => None,
         };
         site.map_or_else(Shape::default, |site| site.shape)
     }
+}
+
+/// RFC 5321 §4.5.1: there is a postmaster. Where the configuration names none, mail for it is kept
+/// in an account of the first of our domains, which every start makes sure of.
+pub fn own_postmaster(config: &Config) -> Option<Address> {
+    let domain = config.local.first_domain.as_ref()?;
+    Address::parse(format!("postmaster@{domain}").into()).ok()
+}
+
+/// The domain of whoever logs in without one: ours, where there is only one.
+fn login_domain(config: &Config) -> Option<Domain> {
+    let domains = &config.smtp.local_domains;
+    domains.iter().next().filter(|_| domains.len() == 1).cloned()
 }
 
 fn any_matches(patterns: &[DomainPattern], domain: &Domain) -> bool {

@@ -5,8 +5,13 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Relay, Turn, connections::Peer, dial::Dial, event::RelayHost, input::ConnectionId,
-    ledger::LoadErrand, output::Output,
+    Relay, Turn,
+    connections::Peer,
+    dial::Dial,
+    event::{RelayHost, Via},
+    input::ConnectionId,
+    ledger::LoadErrand,
+    output::Output,
 };
 use crate::{
     dns::Host,
@@ -48,7 +53,7 @@ pub(super) struct Attempted {
     pub queued: Queued,
     pub verdicts: Vec<Verdict>,
     pub dsn_passed: bool,
-    pub host: Option<RelayHost>,
+    pub via: Via,
     pub setup: Duration,
     pub transmission: Duration,
 }
@@ -352,7 +357,7 @@ impl Outbound {
             queued: flight.queued,
             verdicts,
             dsn_passed,
-            host: Some(self.host.clone()),
+            via: Via::Host(self.host.clone()),
             // The first transaction of a connection waited for it; the others did not.
             setup: self.setup.filter(|_| self.ended <= 1).unwrap_or_default(),
             transmission: turn.now.instant.since(flight.began),

@@ -10,7 +10,10 @@ use super::{
     input::{ConnectionId, Ticket},
 };
 use crate::{
-    mail::Parcel,
+    mail::{
+        Parcel,
+        mailbox::{MailboxId, ModSeq},
+    },
     store::{Change, Load},
     time::Duration,
 };
@@ -62,10 +65,25 @@ pub enum Output {
         ticket: Ticket,
         load: Load,
     },
+    /// Judge a login, beside the ring. `hash` is that of the user's password; `None`: there is no
+    /// such user, which takes as long to find.
+    Authenticate {
+        ticket: Ticket,
+        client: IpAddr,
+        user: Bytes,
+        password: Bytes,
+        hash: Option<Bytes>,
+    },
     /// Hand a parcel to the core that owns its destination.
     Assign {
         core: u16,
         parcel: Box<Parcel>,
+    },
+    /// Sessions of this core have a mailbox selected, and all have been told what happened in it
+    /// up to `told`; `None`: none has it any more. `Input::MailboxChanged` follows what happens.
+    Watch {
+        mailbox: MailboxId,
+        told: Option<ModSeq>,
     },
     /// For the log and the counters.
     Note(Box<Event>),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Relay, Turn,
-    event::{Attempt, AttemptStatus, Event, RelayHost, ReportKind},
+    event::{Attempt, AttemptStatus, Event, RelayHost, ReportKind, Via},
     ledger::{LoadErrand, Settled, StoreErrand},
     outbound::Attempted,
     output::Output,
@@ -15,9 +15,11 @@ use super::{
 use crate::{
     limits::{REPLY_TEXT_KEPT, REPORT_RETURN_MAX},
     mail::{
-        Body, Class, Domain, Due, Message, Outcome, Parcel, Recipient, Verdict, Wire,
+        Body, Class, Domain, Due, Message, Outcome, Parcel, QueueId, Recipient, Verdict, Wire,
+        mailbox::{Delivery, Done},
         report::{self, Action, Kind, Reported, Request},
     },
+    queue::Queued,
     store::{Accept, Change, Load, Settle, StoreError},
     time::Duration,
 };
@@ -26,6 +28,13 @@ use crate::{
 pub(super) struct Reporting {
     attempted: Attempted,
     decisions: Vec<Decision>,
+}
+
+/// A delivery to our mailboxes that waits for its commit.
+pub(super) struct Here {
+    pub attempted: Attempted,
+    /// The content that went to the disk in parts, ahead of the commit.
+    pub spooled: Option<QueueId>,
 }
 
 /// What becomes of one recipient, and whether its sender hears of it.
@@ -41,12 +50,12 @@ impl Relay {
         let decisions = self.decide(turn, &attempted);
         self.note_attempts(turn, &attempted, &decisions);
         if decisions.iter().all(|decision| decision.action.is_none()) {
-            return self.put_settlement(turn, attempted, decisions, Vec::new());
+            return self.put_settlement(turn, attempted, decisions, Vec::new(), None);
         }
         match attempted.queued.parcel.body.clone() {
             Some(body) => {
                 let start = start_of(&body, REPORT_RETURN_MAX);
-                self.put_settlement(turn, attempted, decisions, start);
+                self.put_settlement(turn, attempted, decisions, start, None);
             }
             None => {
                 let message = attempted.queued.parcel.message.id;
@@ -65,16 +74,43 @@ impl Relay {
         start: Vec<Bytes>,
     ) {
         let Reporting { attempted, decisions } = reporting;
-        self.put_settlement(turn, attempted, decisions, start);
+        self.put_settlement(turn, attempted, decisions, start, None);
+    }
+
+    /// Mail for our mailboxes is delivered by the commit that settles its parcel, and told when
+    /// that is done.
+    pub(super) fn settle_here(
+        &mut self,
+        turn: &mut Turn<'_>,
+        attempted: Attempted,
+        delivery: Box<Delivery>,
+    ) {
+        let decisions = self.decide(turn, &attempted);
+        let start = match (&attempted.queued.parcel.body, decisions.iter().any(Decision::is_told)) {
+            (Some(body), true) => start_of(body, REPORT_RETURN_MAX),
+            _ => Vec::new(),
+        };
+        self.put_settlement(turn, attempted, decisions, start, Some(delivery));
+    }
+
+    /// What was delivered here is on stable storage.
+    pub(super) fn note_delivered(&self, turn: &mut Turn<'_>, attempted: &Attempted) {
+        let decisions = self.decide(turn, attempted);
+        self.note_attempts(turn, attempted, &decisions);
     }
 
     /// The settlement is on stable storage.
     pub(super) fn settle_stored(
         &mut self,
         turn: &mut Turn<'_>,
-        settled: Settled,
-        result: Result<(), StoreError>,
+        mut settled: Settled,
+        result: Result<Done, StoreError>,
     ) {
+        if let Some(here) = settled.here.take()
+            && !self.local_stored(turn, here, &result)
+        {
+            return;
+        }
         if result.is_err() {
             // The store has failed for good and the process ends; disk is truth.
             return;
@@ -116,8 +152,12 @@ impl Relay {
             let (status, action) = match verdict.outcome {
                 Outcome::Delivered => {
                     // RFC 3461 §6.2.4: the next hop will not tell the sender, so we do.
-                    let relayed = wants(Kind::Delivered) && !attempted.dsn_passed;
-                    (AttemptStatus::Sent, relayed.then_some(Action::Relayed))
+                    let ours = wants(Kind::Delivered) && !attempted.dsn_passed;
+                    let action = match attempted.via {
+                        Via::Mailbox => Action::Delivered,
+                        Via::Host(_) | Via::Nobody => Action::Relayed,
+                    };
+                    (AttemptStatus::Sent, ours.then_some(action))
                 }
                 Outcome::Failed => {
                     (AttemptStatus::Bounced, wants(Kind::Failed).then_some(Action::Failed))
@@ -136,7 +176,7 @@ impl Relay {
     }
 
     fn note_attempts(&self, turn: &mut Turn<'_>, attempted: &Attempted, decisions: &[Decision]) {
-        let Attempted { queued, host, setup, transmission, .. } = attempted;
+        let Attempted { queued, via, setup, transmission, .. } = attempted;
         let delay = turn.now.wall.since(queued.parcel.message.arrived);
         let before = match queued.parcel.attempts {
             0 => queued.since.wall.since(queued.parcel.message.arrived),
@@ -147,7 +187,7 @@ impl Relay {
             turn.out.push(Output::Note(Box::new(Event::Attempt(Attempt {
                 id: queued.parcel.message.id,
                 to: recipient.address.clone(),
-                relay: host.clone(),
+                via: via.clone(),
                 delay,
                 delays: [before, waiting, *setup, *transmission],
                 verdict: decision.verdict.clone(),
@@ -163,8 +203,10 @@ impl Relay {
         attempted: Attempted,
         decisions: Vec<Decision>,
         start: Vec<Bytes>,
+        delivery: Option<Box<Delivery>>,
     ) {
         let report = self.compose_report(turn, &attempted, &decisions, &start);
+        let here = delivery.as_deref().map(|delivery| Here::new(&attempted, delivery));
         let Attempted { queued, .. } = attempted;
         let parcel = *queued.parcel;
         if let Some(body) = &parcel.body {
@@ -177,6 +219,7 @@ impl Relay {
             was,
             left: left.as_ref().map(|parcel| parcel.due),
             removed: left.is_none() && message.parcels == 1,
+            here,
             report_kind: report.as_ref().map(|(kind, _)| *kind),
             reports: match &report {
                 Some((_, accept)) => report_parcels(accept),
@@ -184,7 +227,8 @@ impl Relay {
             },
         };
         let report = report.map(|(_, accept)| accept);
-        let change = Change::Settle(Box::new(Settle { message, parcel: id, was, left, report }));
+        let settle = Settle { message, parcel: id, was, left, report, delivery };
+        let change = Change::Settle(Box::new(settle));
         self.ledger.store(change, StoreErrand::Settle(Box::new(settled)), turn.out);
     }
 
@@ -240,7 +284,10 @@ impl Relay {
         // Most attempts deliver, and nobody is to be told.
         decisions.iter().find(|decision| decision.action.is_some())?;
         let sender = parcel.message.envelope.reverse_path.clone()?;
-        let remote = attempted.host.as_ref().map(remote_name);
+        let remote = match &attempted.via {
+            Via::Host(host) => Some(remote_name(host)),
+            Via::Nobody | Via::Mailbox => None,
+        };
         let remote = remote.as_deref();
         let reported: Vec<Reported<'_>> = parcel
             .recipients
@@ -283,6 +330,30 @@ impl Relay {
         let parcels = self.parcels(&message, groups, turn.now.wall);
         let accept = Accept { message, parcels, body: vec![report.body], spooled_rows: 0 };
         Some((report_kind, Box::new(accept)))
+    }
+}
+
+impl Decision {
+    /// The sender hears of it.
+    fn is_told(&self) -> bool {
+        self.action.is_some()
+    }
+}
+
+impl Here {
+    fn new(attempted: &Attempted, delivery: &Delivery) -> Self {
+        let queued = &attempted.queued;
+        let parcel = Box::new(Parcel { body: None, ..(*queued.parcel).clone() });
+        let content = &delivery.content;
+        Self {
+            attempted: Attempted {
+                queued: Queued { parcel, here: queued.here, since: queued.since },
+                verdicts: attempted.verdicts.clone(),
+                via: attempted.via.clone(),
+                ..*attempted
+            },
+            spooled: (content.spooled_chunks > 0).then_some(content.id),
+        }
     }
 }
 

@@ -4,14 +4,23 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{ConnectionId, Input, Options, Outbox, Output, Relay, Setup, Space, Ticket, Trouble};
+use super::{
+    ConnectionId, Input, Options, Outbox, Output, Relay, Setup, Space, Ticket, Trouble,
+    deflate::Deflate,
+};
 use crate::{
     config::{Config, Machine},
-    limits::{FRESH_LEASE, SPOOL_THRESHOLD},
-    mail::{Address, Class, Due, Envelope, Message, Parcel, QueueId, Recipient, Wire},
+    limits::{CONTENT_CHUNK, FRESH_LEASE, IMAP_IDLE_TIMEOUT, INFLATED_AT_ONCE, SPOOL_THRESHOLD},
+    mail::{
+        Address, Class, Due, Envelope, Message, Parcel, QueueId, Recipient, Wire,
+        mailbox::{
+            Account, AccountId, Act, Changes, Done, Entry, Flags, Folder, Found, Keywords,
+            MailboxId, MailboxName, ModSeq, Opened, Standing, Uid, Uids, Verdict,
+        },
+    },
     queue::shaping::Shape,
     random::Random,
-    store::{Change, Load, StoreError},
+    store::{Change, Load, Loaded, StoreError},
     time::{Duration, Instant, Now, Wall},
 };
 
@@ -23,6 +32,8 @@ struct Bench {
     said: String,
     stores: Vec<(Ticket, Change)>,
     queries: Vec<Ticket>,
+    asks: Vec<Ticket>,
+    secrets: Vec<Ticket>,
     notes: usize,
     pages: usize,
     connects: Vec<Ticket>,
@@ -55,6 +66,8 @@ impl Bench {
             said: String::new(),
             stores: Vec::new(),
             queries: Vec::new(),
+            asks: Vec::new(),
+            secrets: Vec::new(),
             notes: 0,
             pages: 0,
             connects: Vec::new(),
@@ -81,6 +94,8 @@ impl Bench {
                 Output::Query { ticket, .. } => self.queries.push(ticket),
                 Output::Note(_) => self.notes += 1,
                 Output::Load { load: Load::Page { .. }, .. } => self.pages += 1,
+                Output::Load { load: Load::Mailbox(_), ticket } => self.asks.push(ticket),
+                Output::Authenticate { ticket, .. } => self.secrets.push(ticket),
                 _ => {}
             }
         }
@@ -100,7 +115,7 @@ impl Bench {
     /// Answers every change so far, in order.
     fn stored(&mut self, result: impl Fn(&Change) -> Result<(), StoreError>) {
         for (ticket, change) in std::mem::take(&mut self.stores) {
-            let result = result(&change);
+            let result = result(&change).map(|()| Done::Done);
             self.give(Input::Stored { ticket, result, change });
         }
     }
@@ -315,7 +330,7 @@ fn parts_of_a_message_given_up_do_not_touch_the_next() {
     bench.give(Input::Stored { ticket, result: Err(StoreError::Full), change });
     bench.mail("c@d.example", 3000);
     for (ticket, change) in parts {
-        bench.give(Input::Stored { ticket, result: Ok(()), change });
+        bench.give(Input::Stored { ticket, result: Ok(Done::Done), change });
     }
     bench.stored(|_| Ok(()));
     let last = bench.said.lines().last().unwrap();
@@ -408,4 +423,247 @@ fn a_route_stays_on_the_core_that_accepted_and_its_shares_sum_up() {
             assert_eq!(connections, Shape::default().connections_max);
         }
     }
+}
+
+/// A local domain whose user is `ann`, and a listener for IMAP.
+const HOME: &str = "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:143\"\n\
+    [local]\ndomains = [\"home.example\"]";
+
+impl Bench {
+    /// Everything asked of the store about mailboxes is answered so.
+    fn found(&mut self, found: Found) {
+        for ticket in std::mem::take(&mut self.asks) {
+            let loaded = Loaded::Mailbox(Box::new(found.clone()));
+            self.give(Input::Loaded { ticket, loaded });
+        }
+    }
+
+    /// The client has logged in by IMAP.
+    fn log_in(&mut self) {
+        let account =
+            Account { id: AccountId(1), inbox: MailboxId(2), password: Bytes::new(), quota: None };
+        self.client("a LOGIN ann@home.example secret\r\n");
+        self.found(Found::Account(Some(Box::new(account))));
+        for ticket in std::mem::take(&mut self.secrets) {
+            self.give(Input::Authenticated { ticket, verdict: Verdict::Granted });
+        }
+        assert!(self.said.contains("a OK"), "{}", self.said);
+    }
+}
+
+fn standing() -> Standing {
+    Standing {
+        mailbox: MailboxId(2),
+        uid_validity: 7,
+        uid_next: Uid(1),
+        highest_modseq: ModSeq(1),
+        messages: 0,
+        unseen: 0,
+        deleted: 0,
+        size: 0,
+        recent_from: Uid(1),
+        keywords: Vec::new(),
+    }
+}
+
+#[test]
+fn a_client_that_selects_and_falls_silent_is_let_go() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    let opened = Opened { standing: standing(), uids: Uids::default(), first_unseen: None };
+    for command in ["b SELECT INBOX\r\n", "c SELECT INBOX\r\n"] {
+        bench.client(command);
+        bench.found(Found::Open(Some(Box::new(opened.clone()))));
+    }
+    assert!(bench.said.contains("c OK"), "{}", bench.said);
+    bench.pass(IMAP_IDLE_TIMEOUT);
+    assert!(bench.said.contains("* BYE"), "{}", bench.said);
+}
+
+impl Bench {
+    /// Begins an APPEND of a message of so many octets.
+    fn begin_append(&mut self, octets: usize) {
+        self.client(&format!("b APPEND INBOX {{{octets}}}\r\n"));
+        self.found(inbox());
+    }
+
+    /// Appends it with one compressed read.
+    fn append_deflated(&mut self, text: &str) {
+        self.client("b COMPRESS DEFLATE\r\n");
+        assert!(self.said.contains("b OK"), "{}", self.said);
+        let command = format!("c APPEND INBOX {{{}+}}\r\n{text}\r\n", text.len());
+        let bytes = Deflate::default().pack(&[command.into()]);
+        self.give(Input::Received { connection: CLIENT, bytes });
+        self.found(inbox());
+    }
+
+    /// Gives the wake that is wanted at this moment; whether one was.
+    fn wake_now(&mut self) -> bool {
+        let wanted = self.relay.next_wake().is_some_and(|at| at <= self.now.instant);
+        if wanted {
+            self.give(Input::Wake);
+        }
+        wanted
+    }
+
+    fn abandons(&self) -> usize {
+        let abandons = |(_, change): &&(Ticket, Change)| match change {
+            Change::Mailbox(act) => matches!(**act, Act::Abandon { .. }),
+            _ => false,
+        };
+        self.stores.iter().filter(abandons).count()
+    }
+}
+
+fn inbox() -> Found {
+    Found::Folder(Some(Box::new(Folder {
+        name: MailboxName::inbox(),
+        mailbox: Some(MailboxId(2)),
+        subscribed: false,
+        special_use: None,
+        standing: None,
+    })))
+}
+
+/// Octets that cannot be compressed by much.
+fn noise(random: &mut Random, octets: usize) -> String {
+    (0..octets).map(|_| char::from(b'!' + random.below(90) as u8)).collect()
+}
+
+#[test]
+fn an_appended_message_without_room_frees_the_parts_that_went_ahead() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    let mut random = Random::from_seed([9; 32]);
+    let octets = 4 * SPOOL_THRESHOLD;
+    bench.begin_append(octets);
+    let (mut parts, mut abandoned) = (0, 0);
+    for _ in 0..octets / 4096 {
+        bench.client(&noise(&mut random, 4096));
+        let spooled = bench.stores.len();
+        abandoned += bench.abandons();
+        bench.stored(|_| if parts == 0 { Ok(()) } else { Err(StoreError::Full) });
+        parts += spooled;
+    }
+    abandoned += bench.abandons();
+    bench.client("\r\n");
+    assert!(bench.said.contains("b NO"), "{}", bench.said);
+    assert!(parts > 1 && abandoned > 0, "{parts} {abandoned}");
+}
+
+#[test]
+fn a_client_that_goes_during_the_commit_leaves_no_parts_behind() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    let mut random = Random::from_seed([9; 32]);
+    let octets = 2 * SPOOL_THRESHOLD;
+    bench.begin_append(octets);
+    for _ in 0..octets / 4096 {
+        bench.client(&noise(&mut random, 4096));
+        bench.stored(|_| Ok(()));
+    }
+    bench.client("\r\n");
+    let [(_, Change::Mailbox(act))] = &bench.stores[..] else { panic!("{:?}", bench.stores) };
+    assert!(matches!(**act, Act::Append { .. }), "{act:?}");
+    bench.give(Input::Closed { connection: CLIENT, trouble: Trouble::Ended });
+    assert_eq!(bench.abandons(), 1, "{:?}", bench.stores);
+}
+
+#[test]
+fn a_slow_append_goes_on_as_long_as_its_octets_come() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    bench.begin_append(1000);
+    for _ in 0..10 {
+        bench.pass(IMAP_IDLE_TIMEOUT - Duration::from_secs(60));
+        bench.client(&"x".repeat(50));
+    }
+    assert!(!bench.said.contains("BYE"), "{}", bench.said);
+    bench.pass(IMAP_IDLE_TIMEOUT);
+    assert!(bench.said.contains("* BYE"), "{}", bench.said);
+}
+
+/// Two hundred messages, new or with flags set anew.
+fn news(modseq: u64) -> Changes {
+    let entry = |uid| Entry {
+        uid: Uid(uid),
+        flags: Flags::SEEN,
+        keywords: Keywords::default(),
+        modseq: ModSeq(modseq),
+        received: Wall::from_millis(0),
+        size: 1,
+        content: QueueId::from_u64(1),
+        delivered_to: Bytes::new(),
+    };
+    Changes {
+        standing: standing(),
+        changed: (1..=200).map(entry).collect(),
+        gone: Uids::default(),
+        upto: ModSeq(modseq),
+        within: None,
+        more: false,
+    }
+}
+
+#[test]
+fn news_give_no_time_to_a_client_in_idle_that_does_not_take_them() {
+    for takes in [true, false] {
+        let mut bench = Bench::new(HOME, 10);
+        bench.log_in();
+        let opened = Opened { standing: standing(), uids: Uids::default(), first_unseen: None };
+        bench.client("b SELECT INBOX\r\n");
+        bench.found(Found::Open(Some(Box::new(opened))));
+        bench.client("c IDLE\r\n");
+        let minute = Duration::from_secs(60);
+        for round in 0..2 * IMAP_IDLE_TIMEOUT.as_secs() / 60 {
+            bench.pass(minute);
+            bench.give(Input::MailboxChanged { mailbox: MailboxId(2) });
+            bench.found(Found::Changes(Some(Box::new(news(2 + round)))));
+            if takes {
+                bench.give(Input::Sent { connection: CLIENT });
+            }
+        }
+        assert_eq!(bench.said.contains("* BYE"), !takes, "takes: {takes}");
+    }
+}
+
+#[test]
+fn a_read_that_swells_gives_others_their_turn() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    bench.append_deflated(&"x".repeat(20 * INFLATED_AT_ONCE));
+    let mut turns = 1;
+    while bench.wake_now() {
+        turns += 1;
+        assert!(turns < 100, "it spins");
+    }
+    assert!((20..25).contains(&turns), "{turns}");
+    let [(_, Change::Mailbox(act))] = &bench.stores[..] else { panic!("{:?}", bench.stores) };
+    assert!(matches!(**act, Act::Append { .. }), "{act:?}");
+}
+
+#[test]
+fn a_read_that_swells_waits_for_the_disk() {
+    let mut bench = Bench::new(HOME, 10);
+    bench.log_in();
+    bench.append_deflated(&noise(&mut Random::from_seed([9; 32]), 8 * SPOOL_THRESHOLD));
+    let (mut parts, mut appended) = (0, false);
+    while !appended {
+        while bench.wake_now() {}
+        assert!(!bench.stores.is_empty(), "it rests for ever behind {parts} parts");
+        for (_, change) in &bench.stores {
+            let Change::Mailbox(act) = change else { panic!("{change:?}") };
+            match &**act {
+                Act::Spool { chunks, .. } => {
+                    let octets: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+                    assert!(octets < SPOOL_THRESHOLD + 2 * CONTENT_CHUNK, "{octets} octets");
+                    parts += 1;
+                }
+                Act::Append { .. } => appended = true,
+                other => panic!("{other:?}"),
+            }
+        }
+        bench.stored(|_| Ok(()));
+    }
+    assert!(parts >= 4, "{parts}");
 }

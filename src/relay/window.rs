@@ -186,6 +186,9 @@ impl Relay {
     /// one lie on disk, its name cannot be found, and that is what its sender hears.
     pub(super) fn hop_of(&self, recipient: &Recipient) -> NextHop {
         let domain = recipient.address.domain().unwrap_or(Domain::Name("invalid".into()));
+        if self.options.server.local_domains.contains(&domain) {
+            return NextHop::Local;
+        }
         self.resolver.next_hop(&domain)
     }
 
@@ -193,6 +196,7 @@ impl Relay {
     pub(super) fn home(&self, hop: &NextHop) -> DestinationKey {
         match hop {
             NextHop::Route(number) => self.route_homes[usize::from(*number)],
+            NextHop::Local => self.local_home,
             mx => self.options.home(mx, self.core, self.cores),
         }
     }

@@ -27,7 +27,9 @@ use super::{
     dial, lmdb,
     log::Log,
     mesh::Mesh,
-    operation, timer,
+    operation,
+    secrets::{Attempt, Secrets},
+    timer,
 };
 use crate::{
     limits::{ACCEPT_REST, INBOX_TURN},
@@ -55,6 +57,7 @@ impl Brain for Relay {
 pub struct Doors {
     pub core: u16,
     pub store: lmdb::Handle,
+    pub secrets: Secrets,
     pub mesh: Arc<Mesh>,
     pub log: Log,
     pub clients: Arc<Clients>,
@@ -197,7 +200,7 @@ impl Core {
     }
 
     fn perform(self: &Rc<Self>, state: &mut State, output: Output) {
-        let Doors { core: me, store, mesh, log, .. } = &self.doors;
+        let Doors { core: me, store, secrets, mesh, log, .. } = &self.doors;
         match output {
             Output::Receive { connection, room } => {
                 state.order(connection, |desk| desk.receive(room));
@@ -216,10 +219,17 @@ impl Core {
             }
             Output::Store { ticket, change } => store.store(*me, ticket, change),
             Output::Load { ticket, load } => store.load(*me, ticket, load),
+            Output::Authenticate { ticket, client, user, password, hash } => {
+                let attempt = Attempt { core: *me, ticket, client, user, password, hash };
+                if let Err(verdict) = secrets.check(attempt) {
+                    state.own.push_back(Input::Authenticated { ticket, verdict });
+                }
+            }
             Output::Assign { core, parcel } if core == *me => {
                 state.own.push_back(Input::Assigned { parcel });
             }
             Output::Assign { core, parcel } => mesh.assign(core, parcel),
+            Output::Watch { mailbox, told } => mesh.watches().watch(*me, mailbox, told),
             Output::Note(event) => log.note(event),
             Output::Drained => state.drained = true,
         }

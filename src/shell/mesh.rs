@@ -9,15 +9,17 @@ use std::{
 use crossbeam::queue::ArrayQueue;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::watches::Watches;
 use crate::{
     limits::{INBOX_MAX, INBOX_RESERVED},
-    mail::Parcel,
+    mail::{Parcel, mailbox::MailboxId},
     relay::Input,
 };
 
 /// The inboxes of all cores.
 pub struct Mesh {
     inboxes: Vec<Inbox>,
+    watches: Watches,
 }
 
 struct Inbox {
@@ -38,7 +40,7 @@ impl Mesh {
                 })
             })
             .collect::<io::Result<_>>()?;
-        Ok(Mesh { inboxes })
+        Ok(Mesh { inboxes, watches: Watches::default() })
     }
 
     /// Posts answers to `core` and wakes it once.
@@ -65,6 +67,18 @@ impl Mesh {
             && inbox.queue.push(Input::Assigned { parcel }).is_ok()
         {
             inbox.ring();
+        }
+    }
+
+    /// Who looks at which mailbox.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
+    }
+
+    /// Wakes the cores whose sessions look at a mailbox that a commit has changed.
+    pub fn tell_changed(&self, mailbox: MailboxId) {
+        for core in self.watches.cores(mailbox) {
+            self.post(core, [Input::MailboxChanged { mailbox }]);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The whole house: starts store, cores and log, waits for signals, and stops them in order.
 
 use std::{
-    io::{self, Write},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use crossbeam::{
     channel::{Receiver, Sender, bounded},
     select,
@@ -19,20 +20,25 @@ use crossbeam::{
 use super::{
     accept::{self, ListenError, Listener},
     clients::Clients,
+    control::{Control, Imports},
     core::{self, Doors},
     entropy,
     lmdb::{self, OpenError},
     log::{self, Log},
     mesh::Mesh,
     ring::{self, RingError},
+    secrets::Secrets,
     signal::{self, Signal},
-    threads,
+    threads, welcome,
 };
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Protocol},
     limits::SUPERVISE,
-    relay::{Input, Options, Relay, Setup},
-    smtp::server::policy::Role,
+    mail::{
+        QueueId,
+        mailbox::{Account, Act, Ask, Directory, Found},
+    },
+    relay::{Input, Options, Relay, Setup, options::own_postmaster},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +76,9 @@ struct House {
     mesh: Arc<Mesh>,
     clients: Arc<Clients>,
     store: lmdb::Store,
+    secrets: Secrets,
+    /// `None`: there is no place for its socket.
+    control: Option<Control>,
     cores: Vec<JoinHandle<()>>,
     drained: Receiver<u16>,
     stop: Arc<AtomicBool>,
@@ -91,6 +100,10 @@ impl House {
         let count = threads::cores(config.cores, processors.len());
         let listeners = bind_all(&config.listeners, count)?;
         let opened = lmdb::open(&config.data_dir, &config.store)?;
+        if opened.is_new() {
+            log.tell(format!("a new store was made in {}", config.data_dir.display()));
+        }
+        welcome::warn_of_passwords(config, log);
         let mesh = Arc::new(Mesh::new(count).map_err(start("the inboxes"))?);
         let plan = Plan {
             options: Arc::new(Options::of(config)),
@@ -103,22 +116,69 @@ impl House {
         let store = opened
             .start(mesh.clone(), count, Box::new(move |sentence| warnings.warn(sentence)))
             .map_err(start("the store"))?;
+        let secrets = Secrets::start(&mesh, plan.processors.len())
+            .map_err(start("the threads for passwords"))?;
         let (drained_sender, drained) = bounded(count.into());
         let mut house = House {
             mesh,
             clients: Arc::default(),
             store,
+            secrets,
+            control: None,
             cores: vec![],
             drained,
             stop: Arc::default(),
         };
+        house.make_postmaster(config, log);
         let ports = addresses(&config.listeners, &listeners);
         if let Err(error) = house.start_cores(&plan, listeners, log, &drained_sender) {
             house.stop();
             return Err(error);
         }
-        announce(&ports);
+        house.open_control(config, log, plan.highest_id);
+        welcome::announce(&ports, config);
         Ok(house)
+    }
+
+    /// Makes sure of an account for mail to postmaster where the configuration names nobody. It has
+    /// no password: nobody can log in until the operator gives it one. Where there is one already,
+    /// or an alias, nothing happens; and a store without room takes no mail either.
+    ///
+    /// Once somebody is named, such an account must not keep the mail from them.
+    fn make_postmaster(&self, config: &Config, log: &Log) {
+        let own = own_postmaster(config);
+        let Some(key) = own.as_ref().and_then(Account::key) else { return };
+        let store = self.store.handle();
+        let act = |directory| drop(store.act(Act::Directory(directory)));
+        if config.smtp.postmaster.is_none() {
+            return act(Directory::AddAccount { key, password: Bytes::new(), quota: None });
+        }
+        let found = store.ask(Ask::Account { key: key.clone() });
+        let Ok(Found::Account(Some(account))) = found else { return };
+        if !account.password.is_empty() {
+            return;
+        }
+        match store.ask(Ask::Usage { account: account.id }) {
+            Ok(Found::Usage { messages: 0, .. }) => act(Directory::RemoveAccount { key }),
+            _ => log.warn(format!(
+                "mail for postmaster goes to the account {}, which has mail from before \
+                 local.postmaster was set; read it and remove the account",
+                String::from_utf8_lossy(&key)
+            )),
+        }
+    }
+
+    /// Lets commands in. A disk that has no room for a socket keeps no mail from being delivered.
+    fn open_control(&mut self, config: &Config, log: &Log, highest: QueueId) {
+        let local = config.smtp.local_domains.clone();
+        let imports = Imports::new(highest, config.local.mailbox_quota);
+        match Control::open(&config.data_dir, local, self.store.handle(), imports) {
+            Ok(control) => self.control = Some(control),
+            Err(error) => log.warn(format!(
+                "the control socket cannot be opened: {error}; `ringmail account` and `alias` \
+                 work only while ringmail is stopped"
+            )),
+        }
     }
 
     /// Starts every core, and waits until each has its ring.
@@ -144,6 +204,7 @@ impl House {
         Doors {
             core,
             store: self.store.handle(),
+            secrets: self.secrets.clone(),
             mesh: self.mesh.clone(),
             log: log.clone(),
             clients: self.clients.clone(),
@@ -215,6 +276,7 @@ impl House {
 
     /// Stops the cores, then the store: what the cores handed over is still committed.
     fn stop(self) {
+        self.control.into_iter().for_each(Control::close);
         self.stop.store(true, Ordering::Release);
         for (core, thread) in self.cores.into_iter().enumerate() {
             // A post of nothing rings the bell.
@@ -229,7 +291,7 @@ impl House {
 /// What every core is started with.
 struct Plan {
     options: Arc<Options>,
-    highest_id: crate::mail::QueueId,
+    highest_id: QueueId,
     connections: threads::Connections,
     cores: u16,
     processors: Vec<usize>,
@@ -277,34 +339,11 @@ fn bind_all(listeners: &[config::Listener], cores: u16) -> Result<Vec<Vec<Listen
     Ok(sockets)
 }
 
-fn addresses(listeners: &[config::Listener], sockets: &[Vec<Listener>]) -> Vec<(Role, SocketAddr)> {
+fn addresses(
+    listeners: &[config::Listener],
+    sockets: &[Vec<Listener>],
+) -> Vec<(Protocol, SocketAddr)> {
     let first = sockets.first().map_or(&[][..], Vec::as_slice);
-    listeners.iter().zip(first).map(|(listener, socket)| (listener.role, socket.address)).collect()
-}
-
-/// Tells the terminal what listens where, and a line to try it. Nobody has to read it.
-fn announce(listeners: &[(Role, SocketAddr)]) {
-    let mut lines = String::new();
-    for (role, address) in listeners {
-        let name = match role {
-            Role::Relay => "smtp",
-            Role::Submission => "submission",
-        };
-        lines += &format!("{name} on {address}\n");
-    }
-    if let Some((_, address)) = listeners.iter().find(|(role, _)| *role == Role::Relay) {
-        let server = reachable(*address);
-        lines += &format!("try: swaks --server {server} --to you@example.org\n");
-    }
-    let mut stdout = io::stdout();
-    let _ = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
-}
-
-/// Where a program on this machine reaches a listener.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
-        known => known,
-    }
+    let both = listeners.iter().zip(first);
+    both.map(|(listener, socket)| (listener.protocol, socket.address)).collect()
 }

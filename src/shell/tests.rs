@@ -22,6 +22,7 @@ use super::{
     lmdb, log,
     mesh::Mesh,
     ring,
+    secrets::Secrets,
 };
 use crate::{
     config,
@@ -79,6 +80,7 @@ impl Running {
         let doors = Doors {
             core: 0,
             store: store.handle(),
+            secrets: Secrets::start(&mesh, 1).unwrap(),
             mesh: mesh.clone(),
             log,
             clients: Arc::default(),

@@ -9,10 +9,19 @@ use rustix::{
 
 use crate::limits::{CORES_MAX, DESCRIPTORS_RESERVED, INBOUND_PER_CORE_MAX, OUTBOUND_PER_CORE_MAX};
 
+/// The lowest priority there is; the disk's follows from it (`ioprio_set(2)`).
+const NICE: i32 = 19;
+
 /// The processors this process may run on.
 pub fn processors() -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
+}
+
+/// Leaves processor and disk to a server beside this process.
+pub fn be_modest() {
+    // What is not allowed to it costs the server a little more, and nothing else.
+    let _ = rustix::process::nice(NICE);
 }
 
 /// Ring threads to start, where `configured` is 0 for one on each processor.
@@ -43,7 +52,7 @@ pub fn spawn(
 const NAME: &str = "ring-";
 
 /// The threads without which nothing goes on.
-const VITAL: [&str; 3] = [NAME, "store", "load"];
+const VITAL: [&str; 4] = [NAME, "store", "load", "secrets"];
 
 /// Makes a panic on a vital thread end the process: half a house must not go on. What is on
 /// disk is the truth, and the next start goes on from there.

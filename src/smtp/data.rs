@@ -87,6 +87,39 @@ impl Dots {
     }
 }
 
+/// Takes the doubled dots out of a stuffed body (RFC 5321 §4.5.2), over the cuts between its
+/// pieces.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unstuffing {
+    line_start: bool,
+}
+
+impl Default for Unstuffing {
+    fn default() -> Self {
+        Self { line_start: true }
+    }
+}
+
+impl Unstuffing {
+    /// Gives the octets of `piece` that belong to the message, in slices of it.
+    pub fn take<'a>(&mut self, piece: &'a [u8], mut give: impl FnMut(&'a [u8])) {
+        let mut rest = piece;
+        if self.line_start && rest.first() == Some(&b'.') {
+            rest = &rest[1..];
+        }
+        if let Some(last) = piece.last() {
+            // Only CRLF ends a line of a body that we took.
+            self.line_start = *last == b'\n';
+        }
+        let mut from = 0;
+        for lf in memchr::memmem::find_iter(rest, b"\n.") {
+            give(&rest[from..=lf]);
+            from = lf + 2;
+        }
+        give(&rest[from..]);
+    }
+}
+
 /// Follows a body that comes by BDAT (RFC 3030): its end is counted, not marked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Newlines {
@@ -282,6 +315,28 @@ mod tests {
             let mut newlines = Newlines::default();
             let seen = pieces.iter().fold(false, |bare, p| newlines.scan(p.as_bytes()) | bare);
             assert_eq!(seen | newlines.ends_bare(), bare, "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn doubled_dots_leave_wherever_the_body_is_cut() {
+        for (body, want) in [
+            ("", ""),
+            ("..\r\n", ".\r\n"),
+            (".\r\n", "\r\n"),
+            ("a.b\r\n..c\r\n...\r\n", "a.b\r\n.c\r\n..\r\n"),
+            ("a\r\n..\r\n..\r\n", "a\r\n.\r\n.\r\n"),
+        ] {
+            for first in 0..=body.len() {
+                for second in first..=body.len() {
+                    let mut unstuffing = Unstuffing::default();
+                    let mut got = Vec::new();
+                    for piece in [&body[..first], &body[first..second], &body[second..]] {
+                        unstuffing.take(piece.as_bytes(), |part| got.extend_from_slice(part));
+                    }
+                    assert_eq!(got, want.as_bytes(), "{body:?} cut at {first}, {second}");
+                }
+            }
         }
     }
 }

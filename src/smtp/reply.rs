@@ -68,6 +68,7 @@ pub const NO_SUCH_MAILBOX: Reply = Reply("550 5.1.1 No such mailbox here");
 pub const BARE_NEWLINE_IN_BODY: Reply = Reply("550 5.6.0 bare CR/LF not allowed");
 pub const RELAYING_DENIED: Reply = Reply("550 5.7.1 Relaying denied");
 pub const TOO_BIG: Reply = Reply("552 5.3.4 Message exceeds the size limit");
+pub const MAILBOX_FULL: Reply = Reply("552 5.2.2 Mailbox full");
 pub const NEEDS_SMTPUTF8: Reply = Reply("553 5.6.7 A UTF-8 address needs SMTPUTF8");
 pub const LOOP: Reply = Reply("554 5.4.6 Too many hops; this message is in a loop");
 pub const NO_RECIPIENTS: Reply = Reply("554 5.5.1 No valid recipients");

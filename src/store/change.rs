@@ -6,12 +6,16 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
+    Rows, Table,
     checksum::{Of, checksum},
-    key, record,
+    key, mailbox, record,
 };
 use crate::{
     limits::BODY_ROW,
-    mail::{Due, Message, Parcel, ParcelId, QueueId},
+    mail::{
+        Due, Message, Parcel, ParcelId, QueueId,
+        mailbox::{Act, Delivery, Done, MailboxId, StoreTrouble},
+    },
 };
 
 /// One atomic step of the queue. Every change of a batch is committed, or none is.
@@ -25,6 +29,8 @@ pub enum Change {
     Abandon { message: QueueId },
     /// An attempt was made: the parcel leaves, or waits for its next attempt.
     Settle(Box<Settle>),
+    /// Accounts and mailboxes.
+    Mailbox(Box<Act>),
 }
 
 #[derive(Clone, Debug)]
@@ -49,58 +55,20 @@ pub struct Settle {
     pub left: Option<Parcel>,
     /// A report to the sender, accepted in the same commit.
     pub report: Option<Box<Accept>>,
+    /// The message for those of its recipients who are local. It is delivered with the
+    /// settlement, once, or nothing of either is done.
+    pub delivery: Option<Box<Delivery>>,
 }
 
-/// The tables of the store.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Table {
-    /// Facts about the store itself: the format's version, the highest queue id.
-    Meta,
-    /// Queue id → message record.
-    Message,
-    /// Queue id, part → parcel record.
-    Parcel,
-    /// Destination, class, time, parcel id → nothing.
-    Due,
-    /// Queue id, row → up to `BODY_ROW` octets and their checksum.
-    Body,
-    /// Queue id → nothing: bodies being spooled, to be deleted at start.
-    Spool,
-}
-
-impl Table {
-    /// In the order of their values as numbers.
-    pub const ALL: [Table; 6] =
-        [Table::Meta, Table::Message, Table::Parcel, Table::Due, Table::Body, Table::Spool];
-
-    /// The name it has on disk.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Table::Meta => "meta",
-            Table::Message => "message",
-            Table::Parcel => "parcel",
-            Table::Due => "due",
-            Table::Body => "body",
-            Table::Spool => "spool",
-        }
-    }
-}
-
-/// What carries rows: LMDB in the shell, a map in a test or simulation.
-pub trait Rows {
-    type Error;
-
-    /// Puts one row whose value is the concatenation of `value`.
-    fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), Self::Error>;
-
-    /// Deletes one row; it may be absent.
-    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), Self::Error>;
-
-    /// Deletes every row whose key starts with `prefix`.
-    fn delete_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<(), Self::Error>;
-
-    /// Whether any row's key starts with `prefix`, this transaction's own changes included.
-    fn any_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<bool, Self::Error>;
+/// What a transaction wrote. It holds when the transaction does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The highest id of a message or content.
+    pub highest: QueueId,
+    /// What came of each change; `Done::Done` for those of the queue.
+    pub done: Vec<Done>,
+    /// Mailboxes in which something changed, once each.
+    pub touched: Vec<MailboxId>,
 }
 
 /// Why a change is not on stable storage. Nothing of it is.
@@ -114,61 +82,121 @@ pub enum StoreError {
     Failed,
 }
 
-/// Writes the rows of all changes of one transaction, and once for all of them the highest queue
-/// id where it rose above `highest`. Gives the highest; it holds when the transaction does.
+impl From<StoreError> for StoreTrouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::Full,
+            StoreError::Failed => Self::Failed,
+        }
+    }
+}
+
+/// Writes the rows of all changes of one transaction, and once for all of them the highest id
+/// where it rose above `highest`.
 pub fn write_batch<'a, R: Rows>(
     changes: impl IntoIterator<Item = &'a Change>,
     highest: QueueId,
     rows: &mut R,
-) -> Result<QueueId, R::Error> {
-    let mut risen = highest;
+) -> Result<Written, R::Error> {
+    let mut written = Written { highest, done: Vec::new(), touched: Vec::new() };
     for change in changes {
-        change.rows(rows)?;
-        risen = risen.max(change.accepted().map_or(QueueId::MIN, |accept| accept.message.id));
+        let done = change.rows(rows, &mut written.touched)?;
+        written.done.push(done);
+        written.highest = written.highest.max(change.highest());
     }
-    if risen > highest {
-        rows.put(Table::Meta, key::META_HIGHEST, &[&risen.as_u64().to_le_bytes()])?;
+    if written.highest > highest {
+        let octets = written.highest.as_u64().to_le_bytes();
+        rows.put(Table::Meta, key::META_HIGHEST, &[&octets])?;
     }
-    Ok(risen)
+    written.touched.sort_unstable();
+    written.touched.dedup();
+    Ok(written)
 }
 
 impl Change {
     /// Puts and deletes the rows that this change stands for.
-    pub fn rows<R: Rows>(&self, rows: &mut R) -> Result<(), R::Error> {
+    fn rows<R: Rows>(&self, rows: &mut R, touched: &mut Vec<MailboxId>) -> Result<Done, R::Error> {
         match self {
-            Change::Accept(accept) => accept.rows(rows),
+            Change::Accept(accept) => accept.rows(rows)?,
             Change::Spool { message, first_row, pieces } => {
                 rows.put(Table::Spool, &key::message(*message), &[])?;
-                put_body(rows, *message, *first_row, pieces)
+                put_body(rows, *message, *first_row, pieces)?;
             }
             Change::Abandon { message } => {
                 rows.delete_prefix(Table::Body, &key::message(*message))?;
-                rows.delete(Table::Spool, &key::message(*message))
+                rows.delete(Table::Spool, &key::message(*message))?;
             }
-            Change::Settle(settle) => settle.rows(rows),
+            Change::Settle(settle) => return settle.rows(rows, touched),
+            Change::Mailbox(act) => return mailbox::act(act, rows, touched),
         }
+        Ok(Done::Done)
     }
 
     /// Someone waits for this change: it is a message, or part of one, on its way in.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, Change::Accept(_) | Change::Spool { .. })
-    }
-
-    /// Octets of bodies that it carries.
-    pub fn octets(&self) -> usize {
-        let pieces: &[Bytes] = match self {
-            Change::Spool { pieces, .. } => pieces,
-            _ => self.accepted().map_or(&[], |accept| &accept.body),
-        };
-        pieces.iter().map(Bytes::len).sum()
-    }
-
-    /// The message that comes into the queue with it: mail, or a settled parcel's report.
-    fn accepted(&self) -> Option<&Accept> {
         match self {
-            Change::Accept(accept) => Some(accept),
-            Change::Settle(settle) => settle.report.as_deref(),
-            Change::Spool { .. } | Change::Abandon { .. } => None,
+            Change::Accept(_) | Change::Spool { .. } => true,
+            Change::Abandon { .. } => false,
+            // Nobody waits for a settlement, but a reader may for the mail that it delivers.
+            Change::Settle(settle) => settle.delivery.is_some(),
+            Change::Mailbox(act) => !matches!(**act, Act::Announce { .. } | Act::Abandon { .. }),
+        }
+    }
+
+    /// It is done when the store takes no mail any more: it makes room, or needs none to speak of.
+    pub fn may_use_reserve(&self) -> bool {
+        match self {
+            Change::Accept(_) | Change::Spool { .. } => false,
+            Change::Abandon { .. } => true,
+            Change::Settle(settle) => settle.delivery.is_none(),
+            Change::Mailbox(act) => match **act {
+                Act::Spool { .. } | Act::Append { .. } | Act::Create { .. } => false,
+                Act::Rename { .. } | Act::Subscribe { .. } => false,
+                // Clients delete by moving to where what is deleted lies.
+                Act::Copy { taking, .. } => taking,
+                _ => true,
+            },
+        }
+    }
+
+    /// Octets of bodies and contents that it carries.
+    pub fn octets(&self) -> usize {
+        let octets = |pieces: &[Bytes]| pieces.iter().map(Bytes::len).sum::<usize>();
+        match self {
+            Change::Accept(accept) => octets(&accept.body),
+            Change::Spool { pieces, .. } => octets(pieces),
+            Change::Abandon { .. } => 0,
+            Change::Settle(settle) => {
+                let report = settle.report.as_ref().map_or(0, |report| octets(&report.body));
+                let delivery = settle.delivery.as_ref();
+                report + delivery.map_or(0, |delivery| octets(&delivery.content.chunks))
+            }
+            Change::Mailbox(act) => match &**act {
+                Act::Spool { chunks, .. } => octets(chunks),
+                Act::Append { messages, .. } => {
+                    messages.iter().map(|message| octets(&message.content.chunks)).sum()
+                }
+                _ => 0,
+            },
+        }
+    }
+
+    /// The highest id that comes into the store with it: of mail, a settled parcel's report, or
+    /// contents.
+    fn highest(&self) -> QueueId {
+        match self {
+            Change::Accept(accept) => accept.message.id,
+            Change::Settle(settle) => {
+                settle.report.as_ref().map_or(QueueId::MIN, |report| report.message.id)
+            }
+            Change::Mailbox(act) => match &**act {
+                Act::Append { messages, .. } => {
+                    let ids = messages.iter().map(|message| message.content.id);
+                    ids.max().unwrap_or(QueueId::MIN)
+                }
+                _ => QueueId::MIN,
+            },
+            Change::Spool { .. } | Change::Abandon { .. } => QueueId::MIN,
         }
     }
 }
@@ -188,15 +216,26 @@ impl Accept {
 }
 
 impl Settle {
-    fn rows<R: Rows>(&self, rows: &mut R) -> Result<(), R::Error> {
+    fn rows<R: Rows>(&self, rows: &mut R, touched: &mut Vec<MailboxId>) -> Result<Done, R::Error> {
+        // One that has left already must neither come back without its message nor be delivered.
+        let is_there = (self.left.is_some() || self.delivery.is_some())
+            && rows.any_prefix(Table::Parcel, &key::parcel(self.parcel))?;
+        if let Some(delivery) = self.delivery.as_ref().filter(|_| is_there) {
+            let done = mailbox::deliver(rows, delivery, touched)?;
+            if done != Done::Done {
+                return Ok(done);
+            }
+        }
         rows.delete(Table::Due, &key::due(&self.was, self.parcel))?;
         match &self.left {
-            // One that has left already must not come back without its message.
-            Some(_) if !rows.any_prefix(Table::Parcel, &key::parcel(self.parcel))? => {}
-            Some(parcel) => put_parcel(rows, parcel)?,
+            Some(parcel) if is_there => put_parcel(rows, parcel)?,
+            Some(_) => {}
             None => self.leave(rows)?,
         }
-        self.report.as_ref().map_or(Ok(()), |report| report.rows(rows))
+        if let Some(report) = &self.report {
+            report.rows(rows)?;
+        }
+        Ok(Done::Done)
     }
 
     /// The parcel leaves, and the message with its last parcel.

@@ -1,5 +1,6 @@
 //! XXH32 over the pieces of a value: LMDB keeps no checksums, so every row brings its own.
 
+use super::Table;
 use crate::{limits::CHECKSUM, mail::QueueId};
 
 const PRIME_1: u32 = 0x9e37_79b1;
@@ -12,29 +13,38 @@ const STRIPE: usize = 16;
 /// What a checksum stands for: it takes part in it, so that a value that turns up under another
 /// key does not pass for that key's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Of {
+pub enum Of<'a> {
     Message(QueueId),
     Parcel(QueueId, u16),
     Body(QueueId, u32),
+    /// Of every other table, by its key.
+    Row(Table, &'a [u8]),
+    /// Of a backup's file, by its place in it.
+    Block {
+        file: u32,
+        offset: u64,
+    },
 }
 
 /// The checksum of the concatenation of `pieces`, as it lies behind them.
-pub fn checksum(of: Of, pieces: &[&[u8]]) -> [u8; CHECKSUM] {
+pub fn checksum(of: Of<'_>, pieces: &[&[u8]]) -> [u8; CHECKSUM] {
     xxh32(of.seed(), pieces).to_le_bytes()
 }
 
 /// The value before its checksum, if that agrees.
-pub fn verified(of: Of, value: &[u8]) -> Option<&[u8]> {
+pub fn verified<'v>(of: Of<'_>, value: &'v [u8]) -> Option<&'v [u8]> {
     let (content, sum) = value.split_last_chunk::<CHECKSUM>()?;
     (checksum(of, &[content]) == *sum).then_some(content)
 }
 
-impl Of {
+impl Of<'_> {
     fn seed(self) -> u32 {
         let (kind, id, number) = match self {
             Of::Message(id) => (1u32, id, 0),
             Of::Parcel(id, part) => (2, id, u32::from(part)),
             Of::Body(id, row) => (3, id, row),
+            Of::Row(table, key) => return xxh32(table as u32, &[key]),
+            Of::Block { file, offset } => return xxh32(file, &[&offset.to_be_bytes()]),
         };
         let id = id.as_u64();
         (id as u32) ^ ((id >> 32) as u32) ^ number.wrapping_mul(PRIME_5) ^ (kind << 30)

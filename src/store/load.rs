@@ -5,14 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    StoreError, Table,
+    Reads, StoreError, Table,
     checksum::{Of, verified},
-    key,
+    content::Unpress,
+    key, mailbox,
     record::{RecordError, decode_message, decode_parcel},
 };
 use crate::{
     limits::BODY_ROW,
-    mail::{Body, Class, DestinationKey, Due, Message, Parcel, ParcelId, QueueId},
+    mail::{
+        Body, Class, DestinationKey, Due, Message, Parcel, ParcelId, QueueId,
+        mailbox::{Ask, Found},
+    },
     time::Wall,
 };
 
@@ -33,6 +37,8 @@ pub enum Load {
     },
     /// Octets of a body: `octets` from `offset`, or what there is.
     Body { message: QueueId, offset: u64, octets: usize },
+    /// About accounts and mailboxes.
+    Mailbox(Box<Ask>),
 }
 
 /// The answer to a `Load`.
@@ -50,6 +56,7 @@ pub enum Loaded {
     Body {
         pieces: Vec<Bytes>,
     },
+    Mailbox(Box<Found>),
     Failed(StoreError),
 }
 
@@ -61,17 +68,6 @@ pub struct AgendaEntry {
     pub fresh: Option<Wall>,
     /// The same of its deferred ones.
     pub deferred: Option<Wall>,
-}
-
-/// What rows are read from: one snapshot of LMDB in the shell, a map in a test or simulation.
-pub trait Reads {
-    type Error;
-
-    /// The value of one row.
-    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Self::Error>;
-
-    /// The key of the first row at or behind `from`.
-    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Self::Error>;
 }
 
 /// Why something in the store cannot be read, for the log.
@@ -97,14 +93,15 @@ impl Load {
     pub fn run<R: Reads>(
         &self,
         reads: &R,
+        unpress: &mut Unpress,
         warn: &mut dyn FnMut(String),
     ) -> Result<Loaded, R::Error> {
-        let mut warn = |id: QueueId, error: LoadError| {
+        let mut tell = |id: QueueId, error: LoadError| {
             warn(format!("message {id} cannot be read from the store: {error}"));
         };
-        match *self {
-            Load::Agenda { from, to, limit } => agenda(reads, from, to, limit),
-            Load::Page { destination, class, after, until, limit, body_octets } => {
+        match self {
+            &Load::Agenda { from, to, limit } => agenda(reads, from, to, limit),
+            &Load::Page { destination, class, after, until, limit, body_octets } => {
                 let start = match after {
                     Some((at, id)) => {
                         key::due_after(&key::due(&Due { destination, class, at }, id)).to_vec()
@@ -112,9 +109,9 @@ impl Load {
                     None => key::due_class(destination, class).to_vec(),
                 };
                 let mut page = Page { reads, body_octets, message: None };
-                page.run(&key::due_class(destination, class), start, until, limit, &mut warn)
+                page.run(&key::due_class(destination, class), start, until, limit, &mut tell)
             }
-            Load::Body { message, offset, octets } => {
+            &Load::Body { message, offset, octets } => {
                 let read = message_row(reads, message)?;
                 let part = match read {
                     Ok(read) => body_part(reads, &read, offset, octets)?,
@@ -124,11 +121,15 @@ impl Load {
                     Ok(octets) if octets.is_empty() => Loaded::Body { pieces: Vec::new() },
                     Ok(octets) => Loaded::Body { pieces: vec![octets] },
                     Err(error) => {
-                        warn(message, error);
+                        tell(message, error);
                         Loaded::Failed(StoreError::Failed)
                     }
                 })
             }
+            Load::Mailbox(ask) => Ok(match mailbox::ask(ask, reads, unpress, warn)? {
+                Some(found) => Loaded::Mailbox(Box::new(found)),
+                None => Loaded::Failed(StoreError::Failed),
+            }),
         }
     }
 }

@@ -192,14 +192,14 @@ fn put_text(record: &mut Record, text: &[u8]) {
     record.extend_from_slice(&text[..usize::from(length)]);
 }
 
-fn seal(mut record: Record, of: Of) -> Record {
+pub(super) fn seal(mut record: Record, of: Of<'_>) -> Record {
     let sum = checksum(of, &[&record]);
     record.extend_from_slice(&sum);
     record
 }
 
 /// The fields of a record behind its version.
-fn open(mut record: Bytes, of: Of) -> Result<Bytes, RecordError> {
+fn open(mut record: Bytes, of: Of<'_>) -> Result<Bytes, RecordError> {
     verified(of, &record).ok_or(RecordError::Checksum)?;
     record.truncate(record.len() - CHECKSUM);
     match u8_of(&mut record)? {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     /// The record's content with a checksum that fits it.
-    fn resealed(content: &[u8], of: Of) -> Bytes {
+    fn resealed(content: &[u8], of: Of<'_>) -> Bytes {
         Bytes::copy_from_slice(&seal(Record::from_slice(content), of))
     }
 

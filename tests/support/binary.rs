@@ -3,10 +3,10 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, RecvTimeoutError},
@@ -66,6 +66,16 @@ impl Settings {
         }
     }
 
+    /// Mailboxes in `x.example` and `y.example`, over IMAP and POP3; `more`: lines behind it.
+    pub fn mailboxes(more: &str) -> Self {
+        let more = format!(
+            "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:0\"\n\
+             [[listener]]\nprotocol = \"pop3\"\naddress = \"127.0.0.1:0\"\n\
+             [local]\ndomains = [\"x.example\", \"y.example\"]\n{more}\n"
+        );
+        Self { more, ..Self::default() }
+    }
+
     fn render(&self, data: &str) -> String {
         let [first, max, warn_after, expire] = self.retry;
         let [grace, deadline] = self.drain;
@@ -117,7 +127,7 @@ impl Home {
         home
     }
 
-    fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("ringmail.toml")
     }
 
@@ -166,6 +176,35 @@ impl Home {
             panic!("ringmail started");
         };
         (status, said)
+    }
+
+    /// Runs another command of the binary with this configuration and `input` to its end.
+    pub fn command(&self, words: &[&str], input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ringmail"))
+            .args(words)
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that does not read may have ended already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Makes an account with the password `secret`.
+    pub fn add_account(&self, address: &str) {
+        let made = self.command(&["account", "add", address, "--password-stdin"], "secret\n");
+        assert!(made.status.success(), "{address}: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// A command that must succeed; what it said.
+    pub fn must(&self, words: &[&str]) -> String {
+        let output = self.command(words, "");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn spawn(&self, under: &Under) -> Child {
@@ -222,6 +261,16 @@ impl Ringmail {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Where it speaks `imap` or `pop3`: the port that it told.
+    pub fn port_of(&self, protocol: &str) -> SocketAddr {
+        let line = format!("{protocol} on ");
+        eventually_within(PATIENCE, &format!("a port for {protocol}"), || {
+            let log = self.log();
+            let told = log.lines().find_map(|told| told.strip_prefix(&line))?;
+            told.split_whitespace().next()?.parse().ok()
+        })
     }
 
     /// Waits until the log holds `text` `times` times.

@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod dns;
+pub mod imap;
 pub mod ledger;
 pub mod sink;
 pub mod smtp_sink;

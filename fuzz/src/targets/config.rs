@@ -17,7 +17,7 @@ pub fn run(input: &[u8]) {
             assert_eq!(parse(&format!("{text}\n# A comment.\n")), Ok(config.clone()));
             assert!(!config.hostname.is_empty() && !config.dns.servers.is_empty());
             let options = Options::of(&config);
-            assert_eq!(options.roles.len(), config.listeners.len());
+            assert_eq!(options.protocols.len(), config.listeners.len());
         }
         Err(error) => {
             assert!(!error.faults.is_empty(), "refused without a reason");

@@ -8,10 +8,16 @@ pub mod client_session;
 pub mod command;
 pub mod config;
 pub mod differential;
+mod disk;
 pub mod dns_answer;
 pub mod dots;
 pub mod header;
+pub mod imap_frames;
+pub mod imap_session;
+mod mailboxes;
+pub mod mime;
 mod octets;
+pub mod pop3_session;
 pub mod queue_id;
 pub mod record;
 pub mod relay;
@@ -20,6 +26,7 @@ pub mod round_trip;
 mod script;
 pub mod server_session;
 mod shell;
+pub mod text;
 mod world;
 
 /// A name and a function of any octets.
@@ -35,10 +42,15 @@ pub const TARGETS: &[Target] = &[
     ("dns_answer", dns_answer::run),
     ("dots", dots::run),
     ("header", header::run),
+    ("imap_frames", imap_frames::run),
+    ("imap_session", imap_session::run),
+    ("mime", mime::run),
+    ("pop3_session", pop3_session::run),
     ("queue_id", queue_id::run),
     ("record", record::run),
     ("relay", relay::run),
     ("report", report::run),
     ("round_trip", round_trip::run),
     ("server_session", server_session::run),
+    ("text", text::run),
 ];

@@ -28,7 +28,7 @@ pub fn run(input: &[u8]) {
     let choices = octets.u8();
     octets.line();
     let mut first = World::new("first.example");
-    first.options.local_domains.clear();
+    first.options.local_domains = Default::default();
     first.greet("127.0.0.1:9", Role::Relay);
     first.hear(b"EHLO c.example\r\n");
     while let line @ [_, ..] = octets.line().trim_ascii_end() {
@@ -55,7 +55,7 @@ fn pass_on(choices: u8, submission: Submission, body: Vec<u8>) {
     let wire = submission.wire;
     let mut second = World::new("second.example");
     // Nothing of it may depend on the second server's taste.
-    second.options.local_domains.clear();
+    second.options.local_domains = Default::default();
     second.options.message_size_max = u64::MAX / 2;
     second.options.received_headers_max = u32::MAX;
     second.greet("127.0.0.1:9", Role::Relay);

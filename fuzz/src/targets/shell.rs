@@ -2,26 +2,30 @@
 //! watches that nothing is asked that a shell could not do.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, LazyLock},
 };
 
 use bytes::Bytes;
 use ringmail::{
     config::{Config, Machine},
-    mail::{Address, Message, Parcel, QueueId},
+    mail::{Address, Message, Parcel, QueueId, mailbox::Done},
     random::Random,
     relay::{
         ConnectionId, Event, Input, Options, Outbox, Output, Relay, Setup, Ticket, Trouble,
         event::AttemptStatus,
     },
     store::{
-        Change, Load, Loaded, Reads, Rows, Settle, StoreError, Table, key,
+        Change, Load, Loaded, Reads, Settle, StoreError, Table,
+        content::Unpress,
+        key,
         record::{decode_message, decode_parcel},
         write_batch,
     },
     time::{Duration, Instant, Now, Wall},
 };
+
+use super::disk::Disk;
 
 const CONFIG: &str = r#"
 hostname = "mx.example.org"
@@ -57,10 +61,6 @@ pub struct Peer {
     /// A next hop that behaves: it reads a body.
     pub in_body: bool,
 }
-
-/// The rows on disk.
-#[derive(Default)]
-struct Disk(BTreeMap<(u8, Vec<u8>), Vec<u8>>);
 
 pub struct Shell {
     relay: Relay,
@@ -186,6 +186,7 @@ impl Shell {
         // When a settlement fails, the store has failed for good and the process ends.
         let settles = matches!(change, Change::Settle(_));
         let result = if settles { Ok(()) } else { result };
+        let result = result.map(|()| Done::Done);
         if result.is_ok() {
             match &change {
                 Change::Accept(accept) => drop(self.accepted.insert(accept.message.id)),
@@ -200,7 +201,7 @@ impl Shell {
     pub fn loaded(&mut self, works: bool) {
         let Some((ticket, load)) = self.loads.pop_front() else { return };
         let mut warn = |sentence: String| panic!("what was written is read: {sentence}");
-        let loaded = match load.run(&self.disk, &mut warn) {
+        let loaded = match load.run(&self.disk, &mut Unpress::default(), &mut warn) {
             Ok(loaded) if works => loaded,
             _ => Loaded::Failed(StoreError::Failed),
         };
@@ -251,6 +252,8 @@ impl Shell {
             Output::Query { ticket, message, .. } => self.queries.push((ticket, message)),
             Output::Store { ticket, change } => self.stores.push_back((ticket, change)),
             Output::Load { ticket, load } => self.loads.push_back((ticket, load)),
+            Output::Watch { .. } => panic!("nobody reads mail over SMTP"),
+            Output::Authenticate { .. } => panic!("nobody logs in over SMTP"),
             Output::Assign { .. } => panic!("there is no other core"),
             Output::Note(event) => self.note(*event),
             Output::Drained => {
@@ -316,42 +319,5 @@ impl Disk {
         let message = decode_message(id.message, message).expect("a good record");
         let parcel = record(Table::Parcel, &key::parcel(id))?;
         Some(decode_parcel(&message.into(), part, parcel).expect("a good record"))
-    }
-}
-
-impl Rows for Disk {
-    type Error = std::convert::Infallible;
-
-    fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), Self::Error> {
-        self.0.insert((table as u8, key.to_vec()), value.concat());
-        Ok(())
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), Self::Error> {
-        self.0.remove(&(table as u8, key.to_vec()));
-        Ok(())
-    }
-
-    fn delete_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<(), Self::Error> {
-        self.0.retain(|(of, key), _| *of != table as u8 || !key.starts_with(prefix));
-        Ok(())
-    }
-
-    fn any_prefix(&mut self, table: Table, prefix: &[u8]) -> Result<bool, Self::Error> {
-        Ok(self.0.keys().any(|(of, key)| *of == table as u8 && key.starts_with(prefix)))
-    }
-}
-
-impl Reads for Disk {
-    type Error = std::convert::Infallible;
-
-    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Self::Error> {
-        Ok(self.0.get(&(table as u8, key.to_vec())).map(Vec::as_slice))
-    }
-
-    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Self::Error> {
-        let mut behind = self.0.range((table as u8, from.to_vec())..);
-        let first = behind.next().filter(|((of, _), _)| *of == table as u8);
-        Ok(first.map(|((_, key), _)| key.as_slice()))
     }
 }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use ringmail::{
-    mail::{Address, QueueId, message::QueueIds},
+    mail::{Address, QueueId, mailbox::Resolved, message::QueueIds},
     smtp::server::{
-        CommitError, Context, Effect, Pressure, Session, Steps, Submission,
+        CommitError, Context, Effect, LookupError, Pressure, Session, Steps, Submission,
         policy::{Options, Role},
     },
     time::{Duration, Now, Wall},
@@ -28,6 +28,8 @@ pub struct World {
     /// Of all that were to be committed, in order: the body as it would be stored.
     pub messages: Vec<(Submission, Vec<u8>)>,
     pub closed: bool,
+    /// Waits to be found.
+    looked_up: Option<Address>,
 }
 
 impl World {
@@ -44,8 +46,9 @@ impl World {
             received_headers_max: 3,
             relay_networks: vec!["127.0.0.0/8".parse().expect("a network")],
             relay_domains: vec![pattern("relayed.example")],
-            local_domains: [ringmail::mail::Domain::parse("local.example").expect("a domain")]
-                .into(),
+            local_domains: std::sync::Arc::new(
+                [ringmail::mail::Domain::parse("local.example").expect("a domain")].into(),
+            ),
             postmaster: Address::parse("admin@example.net".into()).ok(),
         };
         Self {
@@ -60,6 +63,7 @@ impl World {
             committing: None,
             messages: Vec::new(),
             closed: false,
+            looked_up: None,
         }
     }
 
@@ -124,11 +128,31 @@ impl World {
         }
         self.check(&session, before);
         self.session = Some(session);
+        if let Some(address) = self.looked_up.take() {
+            self.answer(&address);
+        }
+    }
+
+    /// Says who is behind an address, by its length: all answers are met.
+    fn answer(&mut self, address: &Address) {
+        let elsewhere = Address::parse("elsewhere@example.net".into()).expect("an address");
+        let result = match address.as_str().len() % 5 {
+            0 => Ok(Resolved::Unknown),
+            1 => Ok(Resolved::Full),
+            2 => Err(LookupError),
+            3 => Ok(Resolved::To(vec![address.clone(), elsewhere])),
+            _ => Ok(Resolved::To(vec![address.clone()])),
+        };
+        self.act(|session, cx, steps| session.looked_up(result, cx, steps));
     }
 
     fn take(&mut self, effect: Effect) {
         assert!(!self.closed, "something behind the end: {effect:?}");
         match effect {
+            Effect::LookUp { address, .. } => {
+                assert!(self.looked_up.is_none(), "two look-ups at a time");
+                self.looked_up = Some(address);
+            }
             Effect::Commit(submission) => {
                 assert!(self.committing.is_none(), "two commits at a time");
                 let mut body = self.taken_from_disk(submission.id, submission.spooled_rows);
@@ -176,7 +200,10 @@ impl World {
     fn check(&self, session: &Session, (promised, waits): (usize, bool)) {
         assert_eq!(matches!(session, Session::Closed), self.closed, "closed without a word");
         assert_eq!(matches!(session, Session::Committing(..)), self.committing.is_some());
-        assert_eq!(session.room().is_none(), self.closed || self.committing.is_some());
+        let resolves = matches!(session, Session::Resolving(..));
+        assert_eq!(resolves, self.looked_up.is_some(), "a look-up that nobody waits for");
+        let waits_for_store = resolves || self.committing.is_some();
+        assert_eq!(session.room().is_none(), self.closed || waits_for_store);
         assert!(session.held() < 2 * ringmail::limits::SPOOL_THRESHOLD, "memory has no bound");
         assert!(self.spooled.len() <= 1);
         if waits {

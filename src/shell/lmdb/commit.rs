@@ -1,24 +1,28 @@
 //! The thread that writes the store: gathers changes, commits them with one sync, answers all.
 
 use std::{
-    mem,
+    iter, mem,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use heed::RwTxn;
+
 use super::{
     super::mesh::Mesh,
-    Failure, Opened,
+    Asker, Failure, Opened,
+    clearing::Clearing,
     intake::{Intake, Job},
     tables::{Tables, Trouble},
 };
 use crate::{
-    limits::{BATCH_BYTES_MAX, BATCH_CHANGES_MAX, BODY_ROW, SPACE_CHECK},
-    mail::QueueId,
+    limits::{BATCH_BYTES_MAX, BATCH_CHANGES_MAX, BODY_ROW, CLEARED_ROWS_MAX, SPACE_CHECK},
+    mail::{QueueId, mailbox::Done},
     relay::{Input, Space},
     store::{
         StoreError,
         gather::{Advice, Gather},
+        mailbox::{Purged, purge},
         room::{Room, worth_telling},
         write_batch,
     },
@@ -39,6 +43,7 @@ pub struct Writer {
     /// What the cores were told last.
     told: Option<u64>,
     looked: Instant,
+    clearing: Clearing,
     /// The operator was told that mail is refused for want of room.
     short: bool,
     /// Mail was written since.
@@ -79,6 +84,7 @@ impl Writer {
             room: opened.tables.room_beside(opened.used),
             told: None,
             looked: Instant::now(),
+            clearing: Clearing::new(),
             short: false,
             took_mail: false,
             batch: Batch::default(),
@@ -103,6 +109,11 @@ impl Writer {
             if self.looked.elapsed() >= SPACE_CHECK {
                 self.settle_debts();
                 self.look_at_space();
+                self.tables.forget_dead_readers();
+                self.clearing.look_again(false, self.mesh.watches().said());
+            }
+            if self.clearing.is_due() && self.batch.jobs.is_empty() {
+                self.clear();
             }
         }
         self.settle_debts();
@@ -127,6 +138,7 @@ impl Writer {
     /// How long to sleep, and for how many awaited changes; `None`: commit now.
     fn advice(&mut self, stopping: bool) -> Option<(usize, Duration)> {
         let until_look = SPACE_CHECK.saturating_sub(self.looked.elapsed());
+        let until_look = until_look.min(self.clearing.until_due());
         let Some(oldest) = self.batch.oldest() else { return Some((0, until_look)) };
         if stopping || self.batch.is_full() {
             return None;
@@ -142,15 +154,18 @@ impl Writer {
         let mut batch = mem::take(&mut self.batch);
         let began = Instant::now();
         if self.failure.sentence().is_some() {
-            self.answer(&mut batch.jobs, Err(StoreError::Failed));
-        } else if !self.owed.is_empty() || !self.room.takes(batch.cost()) {
-            // Deletes need pages too: the last ones are not spent on mail.
+            self.answer_all(&mut batch.jobs, StoreError::Failed);
+        } else if !self.owed.is_empty() {
             self.refuse(&mut batch.jobs);
             self.settle_debts();
+        } else if batch.cost() > 0 && !self.room.takes(batch.cost()) {
+            // Deletes need pages too: the last ones are not spent on mail.
+            self.refuse_mail(batch);
+            return;
         } else {
             match self.write(&batch.jobs) {
-                Ok(()) => {
-                    self.answer(&mut batch.jobs, Ok(()));
+                Ok(done) => {
+                    self.answer_each(&mut batch.jobs, done);
                     self.took_mail |= batch.awaited > 0;
                     self.gather.committed(batch.awaited, began.elapsed());
                 }
@@ -165,16 +180,60 @@ impl Writer {
         self.batch.jobs = batch.jobs;
     }
 
-    fn write(&mut self, jobs: &[Job]) -> Result<(), Trouble> {
+    /// Gives what came of each.
+    fn write(&mut self, jobs: &[Job]) -> Result<Vec<Done>, Trouble> {
         let trouble = |error| self.tables.trouble(error);
         let mut txn = self.tables.env.write_txn().map_err(trouble)?;
+        let watches = self.mesh.watches();
         let changes = jobs.iter().map(|job| &job.change);
-        let highest =
+        let written =
             write_batch(changes, self.highest, &mut self.tables.rows(&mut txn)).map_err(trouble)?;
+        let purged = match self.clearing.is_due() {
+            true => Some(self.purge(&mut txn).map_err(trouble)?),
+            false => None,
+        };
         let used = self.tables.used(&txn).map_err(trouble)?;
         txn.commit().map_err(trouble)?;
-        (self.highest, self.room.used) = (highest, used);
-        Ok(())
+        (self.highest, self.room.used) = (written.highest, used);
+        match purged {
+            Some(purged) => self.clearing.cleared(purged),
+            None => self.clearing.look_again(!written.touched.is_empty(), watches.said()),
+        }
+        for mailbox in written.touched {
+            self.mesh.tell_changed(mailbox);
+        }
+        Ok(written.done)
+    }
+
+    /// One step of clearing away, in a transaction of its own as no commit comes.
+    fn clear(&mut self) {
+        if self.failure.sentence().is_some() {
+            return self.clearing.put_off();
+        }
+        let trouble = |error| self.tables.trouble(error);
+        let cleared = self.tables.env.write_txn().map_err(trouble).and_then(|mut txn| {
+            let purged = self.purge(&mut txn).map_err(trouble)?;
+            let used = self.tables.used(&txn).map_err(trouble)?;
+            // One that has changed nothing needs no sync.
+            match purged.rows {
+                0 => txn.abort(),
+                _ => txn.commit().map_err(trouble)?,
+            }
+            Ok((purged, used))
+        });
+        match cleared {
+            Ok((purged, used)) => {
+                self.clearing.cleared(purged);
+                self.room.used = used;
+            }
+            Err(Trouble::Full) => self.clearing.put_off(),
+            Err(Trouble::Fatal(sentence)) => self.fail(&mut Vec::new(), sentence),
+        }
+    }
+
+    fn purge(&self, txn: &mut RwTxn<'_>) -> Result<Purged, heed::Error> {
+        let told = |mailbox| self.mesh.watches().told(mailbox);
+        purge(&mut self.tables.rows(txn), &told, CLEARED_ROWS_MAX)
     }
 
     /// Tells those who wait that there is no room; what must succeed is owed from now on.
@@ -182,7 +241,17 @@ impl Writer {
         let (mut refused, owed) =
             mem::take(jobs).into_iter().partition::<Vec<_>, _>(|job| job.change.is_awaited());
         self.owed.extend(owed);
-        self.answer(&mut refused, Err(StoreError::Full));
+        self.answer_all(&mut refused, StoreError::Full);
+        self.tell_short();
+    }
+
+    /// Tells those who bring mail that there is no room. What needs none to speak of is left for
+    /// the next commit: deletes, by which users make room.
+    fn refuse_mail(&mut self, batch: Batch) {
+        let (rest, mut mail) =
+            batch.jobs.into_iter().partition::<Vec<_>, _>(|job| job.change.may_use_reserve());
+        rest.into_iter().for_each(|job| self.batch.push(job));
+        self.answer_all(&mut mail, StoreError::Full);
         self.tell_short();
     }
 
@@ -195,8 +264,8 @@ impl Writer {
             let written = self.write(&owed[..size]);
             let rest = owed.split_off(size);
             match written {
-                Ok(()) => {
-                    self.answer(&mut owed, Ok(()));
+                Ok(done) => {
+                    self.answer_each(&mut owed, done);
                     self.owed = rest;
                 }
                 Err(Trouble::Full) => {
@@ -218,12 +287,31 @@ impl Writer {
         (self.warn)(sentence.clone());
         self.failure.tell(sentence);
         jobs.append(&mut self.owed);
-        self.answer(jobs, Err(StoreError::Failed));
+        self.answer_all(jobs, StoreError::Failed);
     }
 
-    fn answer(&mut self, jobs: &mut Vec<Job>, result: Result<(), StoreError>) {
-        for Job { core, ticket, change, .. } in jobs.drain(..) {
-            self.answers[usize::from(core)].push(Input::Stored { ticket, result, change });
+    fn answer_each(&mut self, jobs: &mut Vec<Job>, done: Vec<Done>) {
+        self.answer(jobs, done.into_iter().map(Ok));
+    }
+
+    fn answer_all(&mut self, jobs: &mut Vec<Job>, error: StoreError) {
+        self.answer(jobs, iter::repeat(Err(error)));
+    }
+
+    fn answer(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        results: impl Iterator<Item = Result<Done, StoreError>>,
+    ) {
+        for (Job { asker, change, .. }, result) in jobs.drain(..).zip(results) {
+            match asker {
+                Asker::Core(core, ticket) => {
+                    let stored = Input::Stored { ticket, result, change };
+                    self.answers[usize::from(core)].push(stored);
+                }
+                // One that has gone needs no answer.
+                Asker::Caller(answer) => drop(answer.try_send(result)),
+            }
         }
         for (core, answers) in (0..).zip(&mut self.answers) {
             if !answers.is_empty() {
@@ -288,7 +376,7 @@ impl Batch {
         const PAGE: u64 = 4096;
         self.jobs
             .iter()
-            .filter(|job| job.change.is_awaited())
+            .filter(|job| !job.change.may_use_reserve())
             .map(|job| (job.change.octets().div_ceil(BODY_ROW) as u64 + 1) * PAGE)
             .sum()
     }

@@ -11,13 +11,16 @@ use std::{
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::{relay::Ticket, store::Change};
+use super::Asker;
+use crate::{
+    mail::mailbox::Done,
+    store::{Change, StoreError},
+};
 
 /// One change to be committed and answered.
 #[derive(Debug)]
 pub struct Job {
-    pub core: u16,
-    pub ticket: Ticket,
+    pub asker: Asker<Result<Done, StoreError>>,
     pub change: Change,
     pub since: Instant,
 }

@@ -1,10 +1,13 @@
 //! The store at work: one thread commits for all cores, one reads for them.
 
+mod clearing;
 mod commit;
+mod fill;
 mod intake;
 mod load;
 mod open;
 mod resident;
+mod source;
 mod tables;
 
 use std::{
@@ -16,19 +19,27 @@ use std::{
 
 use crossbeam::channel::{self, Sender};
 
-pub use self::open::{OpenError, open};
 use self::{
     commit::Writer,
     intake::{Intake, Job},
     load::Ask,
     tables::Tables,
 };
+pub use self::{
+    fill::Filling,
+    open::{OpenError, open},
+    source::Source,
+    tables::LmdbReads,
+};
 use super::mesh::Mesh;
 use crate::{
-    limits::{LOAD_IN_FLIGHT_MAX, STORE_IN_FLIGHT_MAX},
-    mail::QueueId,
+    limits::{LOAD_IN_FLIGHT_MAX, STORE_CALLERS_MAX, STORE_IN_FLIGHT_MAX},
+    mail::{
+        QueueId,
+        mailbox::{self, Act, Done, Found},
+    },
     relay::Ticket,
-    store::{Change, Load},
+    store::{Change, Load, Loaded, StoreError},
 };
 
 /// The store, open and swept, before its threads run.
@@ -37,6 +48,8 @@ pub struct Opened {
     pub(super) highest: QueueId,
     /// Octets in pages that hold rows.
     pub(super) used: u64,
+    /// There was none before.
+    pub(super) new: bool,
 }
 
 /// The store with its threads.
@@ -47,11 +60,20 @@ pub struct Store {
     loader: JoinHandle<()>,
 }
 
-/// What a core hands changes and questions to. The answers come through the mesh.
+/// What a core hands changes and questions to, and gets the answers of through the mesh. A thread
+/// that is no core waits for them.
 #[derive(Clone)]
 pub struct Handle {
     intake: Arc<Intake>,
     asks: Sender<Ask>,
+}
+
+/// Whom an answer is for.
+#[derive(Debug)]
+enum Asker<T> {
+    Core(u16, Ticket),
+    /// A thread that waits for it, with room for one.
+    Caller(Sender<T>),
 }
 
 /// Why nothing can be stored any more, once that is so.
@@ -64,6 +86,11 @@ impl Opened {
         self.highest
     }
 
+    /// It was made by this start: a `data_dir` that is the wrong one is empty too.
+    pub fn is_new(&self) -> bool {
+        self.new
+    }
+
     /// Starts the threads `store` and `load`. `warn` takes sentences for the operator.
     pub fn start(
         self,
@@ -72,9 +99,10 @@ impl Opened {
         warn: Box<dyn Fn(String) + Send + Sync>,
     ) -> io::Result<Store> {
         let warn: Arc<dyn Fn(String) + Send + Sync> = warn.into();
-        let intake = Arc::new(Intake::new(usize::from(cores) * STORE_IN_FLIGHT_MAX));
-        // One more than the cores may ask: the question to stop never waits.
-        let (asks, asked) = channel::bounded(usize::from(cores) * LOAD_IN_FLIGHT_MAX + 1);
+        let room = |of_core| usize::from(cores) * of_core + STORE_CALLERS_MAX;
+        let intake = Arc::new(Intake::new(room(STORE_IN_FLIGHT_MAX)));
+        // One more than may be asked: the question to stop never waits.
+        let (asks, asked) = channel::bounded(room(LOAD_IN_FLIGHT_MAX) + 1);
         let failure = Failure::default();
         let writer =
             Writer::new(&self, mesh.clone(), cores, intake.clone(), failure.clone(), warn.clone());
@@ -119,13 +147,36 @@ impl Store {
 impl Handle {
     /// `Input::Stored` follows.
     pub fn store(&self, core: u16, ticket: Ticket, change: Change) {
-        self.intake.push(Job { core, ticket, change, since: Instant::now() });
+        self.push(Asker::Core(core, ticket), change);
     }
 
     /// `Input::Loaded` follows, unless the store is being stopped.
     pub fn load(&self, core: u16, ticket: Ticket, load: Load) {
         // Fails only when the thread has ended: nobody waits for answers then.
-        let _ = self.asks.send(Ask::Load { core, ticket, load });
+        let _ = self.asks.send(Ask::Load { asker: Asker::Core(core, ticket), load });
+    }
+
+    /// Waits until the change is on stable storage: for threads that are no ring.
+    pub fn act(&self, act: Act) -> Result<Done, StoreError> {
+        let (asker, answer) = channel::bounded(1);
+        self.push(Asker::Caller(asker), Change::Mailbox(Box::new(act)));
+        answer.recv().unwrap_or(Err(StoreError::Failed))
+    }
+
+    /// Waits for what is found: for threads that are no ring.
+    pub fn ask(&self, ask: mailbox::Ask) -> Result<Found, StoreError> {
+        let (asker, answer) = channel::bounded(1);
+        let load = Load::Mailbox(Box::new(ask));
+        let _ = self.asks.send(Ask::Load { asker: Asker::Caller(asker), load });
+        match answer.recv() {
+            Ok(Loaded::Mailbox(found)) => Ok(*found),
+            Ok(Loaded::Failed(error)) => Err(error),
+            _ => Err(StoreError::Failed),
+        }
+    }
+
+    fn push(&self, asker: Asker<Result<Done, StoreError>>, change: Change) {
+        self.intake.push(Job { asker, change, since: Instant::now() });
     }
 }
 

@@ -20,13 +20,13 @@ use crate::{
 /// The open environment, and the lock that keeps it ours.
 pub struct Tables {
     pub env: Env<WithoutTls>,
-    pub databases: [Database<'static, Octets, Octets>; 6],
+    pub databases: [Database<'static, Octets, Octets>; Table::ALL.len()],
     pub dir: PathBuf,
     /// Rows read and written so far.
     pub touched: AtomicU32,
     pub resident: Option<Resident>,
-    /// Held until the environment is closed.
-    pub _lock: File,
+    /// Held until the environment is closed. One that only reads holds none.
+    pub _lock: Option<File>,
 }
 
 /// What an error of LMDB means for a transaction.
@@ -75,6 +75,12 @@ impl Tables {
         Room { map, used, file, disk: self.disk_free() }
     }
 
+    /// A backup that was killed has left its snapshot open, and no page of it would be used again.
+    pub fn forget_dead_readers(&self) {
+        // Where it fails, it is tried again; nothing but room depends on it.
+        let _ = self.env.clear_stale_readers();
+    }
+
     /// Tells a full disk from a broken one.
     pub fn trouble(&self, error: heed::Error) -> Trouble {
         let full = match &error {
@@ -95,6 +101,47 @@ impl Tables {
              everything acknowledged is on it",
             self.dir.display()
         ))
+    }
+
+    fn row<'t>(
+        &self,
+        txn: &'t RoTxn<'_, WithoutTls>,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<&'t [u8]>, heed::Error> {
+        self.touch();
+        self.database(table).get(txn, key)
+    }
+
+    fn key_from<'t>(
+        &self,
+        txn: &'t RoTxn<'_, WithoutTls>,
+        table: Table,
+        from: &[u8],
+    ) -> Result<Option<&'t [u8]>, heed::Error> {
+        self.touch();
+        let found = self.database(table).get_greater_than_or_equal_to(txn, from)?;
+        Ok(found.map(|(key, _)| key))
+    }
+
+    fn walk(
+        &self,
+        txn: &RoTxn<'_, WithoutTls>,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), heed::Error> {
+        // LMDB knows no empty key.
+        let start = if from.is_empty() { Bound::Unbounded } else { Bound::Included(from) };
+        let range = (start, Bound::Unbounded);
+        for row in self.database(table).range(txn, &range)? {
+            self.touch();
+            let (key, value) = row?;
+            if !visit(key, value) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn database(&self, table: Table) -> &Database<'static, Octets, Octets> {
@@ -129,8 +176,6 @@ impl Tables {
 }
 
 impl Rows for LmdbRows<'_, '_> {
-    type Error = heed::Error;
-
     fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), heed::Error> {
         self.tables.touch();
         let length = value.iter().map(|piece| piece.len()).sum();
@@ -162,14 +207,41 @@ impl Reads for LmdbReads<'_, '_> {
     type Error = heed::Error;
 
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
-        self.tables.touch();
-        self.tables.database(table).get(self.txn, key)
+        self.tables.row(self.txn, table, key)
     }
 
     fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
-        self.tables.touch();
-        let found = self.tables.database(table).get_greater_than_or_equal_to(self.txn, from)?;
-        Ok(found.map(|(key, _)| key))
+        self.tables.key_from(self.txn, table, from)
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), heed::Error> {
+        self.tables.walk(self.txn, table, from, visit)
+    }
+}
+
+impl Reads for LmdbRows<'_, '_> {
+    type Error = heed::Error;
+
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
+        self.tables.row(self.txn, table, key)
+    }
+
+    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, heed::Error> {
+        self.tables.key_from(self.txn, table, from)
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), heed::Error> {
+        self.tables.walk(self.txn, table, from, visit)
     }
 }
 

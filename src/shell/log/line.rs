@@ -8,7 +8,7 @@ use crate::{
     config::Format,
     relay::{
         Event,
-        event::{Attempt, AttemptStatus, RelayHost, ReportKind},
+        event::{Attempt, AttemptStatus, RelayHost, ReportKind, Via},
     },
     time::Wall,
 };
@@ -65,10 +65,10 @@ impl fmt::Display for Text<'_> {
                 write!(f, "nrcpt={recipients}, message-id=<{}>", Clean(bare(message_id)))
             }
             Event::Attempt(attempt) => {
-                let Attempt { id, to, relay, delay, delays, verdict, status } = attempt;
+                let Attempt { id, to, via, delay, delays, verdict, status } = attempt;
                 let [a, b, c, d] = delays.map(Delay);
                 write!(f, "{id}: to=<{}>, ", Clean(to.as_bytes()))?;
-                write!(f, "relay={}, delay={}, ", Host(relay.as_ref()), Delay(*delay))?;
+                write!(f, "relay={}, delay={}, ", Relay(via), Delay(*delay))?;
                 write!(f, "delays={a}/{b}/{c}/{d}, dsn={}, ", verdict.status)?;
                 write!(f, "status={} ({})", outcome(*status), Clean(&verdict.reason))
             }
@@ -79,6 +79,19 @@ impl fmt::Display for Text<'_> {
             Event::Lost { client, after, timed_out } => {
                 let what = if *timed_out { "timeout" } else { "lost connection" };
                 write!(f, "{what} after {after} from unknown[{}]", client.ip())
+            }
+            Event::LoggedIn { client, protocol, user } => {
+                let user = Clean(user);
+                write!(f, "{protocol} login: user=<{user}> from unknown[{}]", client.ip())
+            }
+            Event::LoginPutOff { client, protocol } => write!(
+                f,
+                "{protocol} login put off: too many wrong passwords or logins from unknown[{}]",
+                client.ip()
+            ),
+            Event::LoginFailed { client, protocol, user } => {
+                let user = Clean(user);
+                write!(f, "{protocol} login failed: user=<{user}> from unknown[{}]", client.ip())
             }
             Event::Notice(sentence) => write!(f, "{}", Clean(sentence.as_bytes())),
             Event::Warning(sentence) => write!(f, "warning: {}", Clean(sentence.as_bytes())),
@@ -102,10 +115,10 @@ fn fields(event: &Event) -> Map<String, Value> {
             "nrcpt": recipients, "message-id": text(bare(message_id)),
         }),
         Event::Attempt(attempt) => {
-            let Attempt { id, to, relay, delay, delays, verdict, status } = attempt;
+            let Attempt { id, to, via, delay, delays, verdict, status } = attempt;
             json!({
                 "event": "attempt", "id": id.to_string(), "to": to.as_str(),
-                "relay": Host(relay.as_ref()).to_string(), "delay": delay.as_secs_f64(),
+                "relay": Relay(via).to_string(), "delay": delay.as_secs_f64(),
                 "delays": delays.map(|delay| delay.as_secs_f64()),
                 "dsn": verdict.status.to_string(), "status": outcome(*status),
                 "reason": text(&verdict.reason),
@@ -118,6 +131,17 @@ fn fields(event: &Event) -> Map<String, Value> {
         Event::Removed { id } => json!({ "event": "removed", "id": id.to_string() }),
         Event::Lost { client, after, timed_out } => json!({
             "event": if *timed_out { "timeout" } else { "lost" }, "after": after,
+            "client": client.ip().to_string(),
+        }),
+        Event::LoggedIn { client, protocol, user } => json!({
+            "event": "login", "protocol": protocol, "user": text(user),
+            "client": client.ip().to_string(),
+        }),
+        Event::LoginPutOff { client, protocol } => json!({
+            "event": "login-put-off", "protocol": protocol, "client": client.ip().to_string(),
+        }),
+        Event::LoginFailed { client, protocol, user } => json!({
+            "event": "login-failed", "protocol": protocol, "user": text(user),
             "client": client.ip().to_string(),
         }),
         Event::Notice(sentence) => json!({ "event": "notice", "message": sentence }),
@@ -172,13 +196,14 @@ impl fmt::Display for Clean<'_> {
 }
 
 /// `mx.example.org[192.0.2.1]:25`, or `none`.
-struct Host<'a>(Option<&'a RelayHost>);
+struct Relay<'a>(&'a Via);
 
-impl fmt::Display for Host<'_> {
+impl fmt::Display for Relay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            None => f.write_str("none"),
-            Some(RelayHost { name, address }) => {
+            Via::Nobody => f.write_str("none"),
+            Via::Mailbox => f.write_str("local"),
+            Via::Host(RelayHost { name, address }) => {
                 write!(f, "{}[{}]:{}", Clean(name), address.ip(), address.port())
             }
         }
@@ -213,11 +238,11 @@ mod tests {
         Address::parse(Bytes::from_static(text.as_bytes())).unwrap()
     }
 
-    fn attempt(relay: Option<RelayHost>, status: AttemptStatus, reason: &'static str) -> Event {
+    fn attempt(via: Via, status: AttemptStatus, reason: &'static str) -> Event {
         Event::Attempt(Attempt {
             id: QueueId::MIN,
             to: address("a@b.example"),
-            relay,
+            via,
             delay: Duration::from_millis(1234),
             delays: [100, 0, 500, 634].map(Duration::from_millis),
             verdict: Verdict::own(Outcome::Delivered, Status::new(2, 0, 0), reason),
@@ -268,12 +293,12 @@ mod tests {
                  message-id=<>",
             ),
             (
-                attempt(Some(host), AttemptStatus::Sent, "250 2.0.0 Ok"),
+                attempt(Via::Host(host), AttemptStatus::Sent, "250 2.0.0 Ok"),
                 "0000000000000: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=1.2, \
                  delays=0.1/0/0.5/0.63, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
             ),
             (
-                attempt(None, AttemptStatus::Deferred, "no route to host"),
+                attempt(Via::Nobody, AttemptStatus::Deferred, "no route to host"),
                 "0000000000000: to=<a@b.example>, relay=none, delay=1.2, delays=0.1/0/0.5/0.63, \
                  dsn=2.0.0, status=deferred (no route to host)",
             ),

@@ -7,6 +7,7 @@ mod data;
 mod hello;
 mod incoming;
 pub mod policy;
+mod shown;
 mod step;
 mod transaction;
 
@@ -17,13 +18,10 @@ use bytes::Bytes;
 pub use self::{
     data::{Chunk, Committing, Skip},
     incoming::Incoming,
-    step::{CommitError, Context, Effect, Pressure, Steps, Submission},
+    step::{CommitError, Context, Effect, LookupError, Pressure, Steps, Submission},
+    transaction::Resolving,
 };
-use self::{
-    hello::Peer,
-    policy::{Options, Role},
-    transaction::Transaction,
-};
+use self::{hello::Peer, policy::Role, transaction::Transaction};
 use super::{
     command::{self, Command},
     data::Dots,
@@ -31,9 +29,8 @@ use super::{
     reply::{self, Reply},
 };
 use crate::{
-    limits::{CHUNK_SKIP_MAX, COMMAND_ROOM, IDLE_COMMANDS_MAX},
-    mail::QueueId,
-    time::Duration,
+    limits::{CHUNK_SKIP_MAX, IDLE_COMMANDS_MAX},
+    mail::{QueueId, mailbox::Resolved},
 };
 
 /// One connection. The large parts are boxed: an idle session is two words and a small `Peer`.
@@ -43,6 +40,8 @@ pub enum Session {
     Idle(Box<Peer>),
     /// MAIL was accepted.
     Open(Box<Peer>, Box<Transaction>),
+    /// The client waits for the store to tell who its recipient is.
+    Resolving(Box<Peer>, Box<Resolving>),
     /// Behind 354.
     Data(Box<Peer>, Box<Incoming>, Dots),
     /// Inside a BDAT chunk.
@@ -88,6 +87,10 @@ impl Session {
                     data::receive_chunk(peer, incoming, chunk, &mut rest, cx, steps)
                 }
                 Session::Skipping(peer, skip) => data::skip_chunk(peer, skip, &mut rest, steps),
+                Session::Resolving(peer, mut resolving) => {
+                    resolving.wait(&mut rest);
+                    Session::Resolving(peer, resolving)
+                }
                 Session::Committing(peer, mut committing) => {
                     committing.wait(&mut rest);
                     Session::Committing(peer, committing)
@@ -115,6 +118,22 @@ impl Session {
         }
     }
 
+    /// The answer to `Effect::LookUp`; pipelined commands that waited for it go on.
+    pub fn looked_up(
+        self,
+        result: Result<Resolved, LookupError>,
+        cx: &mut Context<'_>,
+        steps: &mut Steps,
+    ) -> Self {
+        match self {
+            Session::Resolving(peer, resolving) => {
+                let (session, rest) = transaction::looked_up(peer, *resolving, result, cx, steps);
+                session.check_limits(cx, steps).receive(rest, cx, steps)
+            }
+            other => other,
+        }
+    }
+
     /// A `Spool` failed: what was spooled is given up, the rest of the body discarded, and the
     /// client gets 452 at its end. With the `Commit` already asked for, the answer to that counts.
     pub fn spool_failed(mut self, _cx: &mut Context<'_>, steps: &mut Steps) -> Self {
@@ -127,7 +146,7 @@ impl Session {
     /// The client has kept us waiting for `timeout`. The store may take its time.
     pub fn timed_out(self, _cx: &mut Context<'_>, steps: &mut Steps) -> Self {
         match self {
-            Session::Committing(..) => self,
+            Session::Resolving(..) | Session::Committing(..) => self,
             other => other.close(reply::TIMED_OUT, steps),
         }
     }
@@ -143,56 +162,6 @@ impl Session {
     /// is being committed is delivered all the same.
     pub fn closed(mut self) -> Option<QueueId> {
         self.incoming_mut().and_then(|incoming| incoming.spooled())
-    }
-
-    /// Where a transaction stands, by its last command; `None` where none is open.
-    pub fn stage(&self) -> Option<&'static str> {
-        match self {
-            Session::Open(..) => Some("MAIL"),
-            Session::Data(..) => Some("DATA"),
-            Session::Chunk(..) | Session::Chunks(..) | Session::Skipping(..) => Some("BDAT"),
-            Session::Idle(_) | Session::Committing(..) | Session::Closed => None,
-        }
-    }
-
-    /// Octets of a body are expected, refused ones included, or the store is at work on them.
-    pub fn is_in_body(&self) -> bool {
-        matches!(
-            self,
-            Session::Data(..)
-                | Session::Chunk(..)
-                | Session::Skipping(..)
-                | Session::Committing(..)
-        )
-    }
-
-    /// Octets of a body that lie in the session, in memory.
-    pub fn held(&self) -> usize {
-        match self {
-            Session::Data(_, incoming, _)
-            | Session::Chunk(_, incoming, _)
-            | Session::Chunks(_, incoming) => incoming.unspooled(),
-            _ => 0,
-        }
-    }
-
-    /// Octets the next read should have room for; `None`: not to be read now.
-    pub fn room(&self) -> Option<usize> {
-        match self {
-            Session::Idle(_) | Session::Open(..) | Session::Chunks(..) => Some(COMMAND_ROOM),
-            Session::Data(_, incoming, _) | Session::Chunk(_, incoming, _) => Some(incoming.room()),
-            Session::Skipping(_, skip) => Some(skip.room()),
-            Session::Committing(..) | Session::Closed => None,
-        }
-    }
-
-    /// How long the present wait for the client may last.
-    pub fn timeout(&self, options: &Options) -> Duration {
-        match self {
-            Session::Idle(_) | Session::Open(..) | Session::Chunks(..) => options.command_timeout,
-            Session::Data(..) | Session::Chunk(..) | Session::Skipping(..) => options.data_timeout,
-            Session::Committing(..) | Session::Closed => Duration::MAX,
-        }
     }
 
     fn command_line(mut self, rest: &mut Bytes, cx: &mut Context<'_>, steps: &mut Steps) -> Self {
@@ -379,7 +348,7 @@ impl Session {
             | Session::Chunk(peer, ..)
             | Session::Chunks(peer, _)
             | Session::Skipping(peer, _) => Some(peer),
-            Session::Committing(..) | Session::Closed => None,
+            Session::Resolving(..) | Session::Committing(..) | Session::Closed => None,
         }
     }
 

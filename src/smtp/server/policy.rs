@@ -1,6 +1,6 @@
 //! Who may send what to whom: relaying, local domains, limits.
 
-use std::{collections::HashSet, net::IpAddr};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use crate::{
     mail::{Address, Domain, DomainPattern, Network, Recipient},
@@ -22,7 +22,7 @@ pub struct Options {
     pub received_headers_max: u32,
     pub relay_networks: Vec<Network>,
     pub relay_domains: Vec<DomainPattern>,
-    pub local_domains: HashSet<Domain>,
+    pub local_domains: Arc<HashSet<Domain>>,
     /// Where mail for `postmaster` goes.
     pub postmaster: Option<Address>,
 }
@@ -36,6 +36,15 @@ pub enum Role {
     Submission,
 }
 
+/// Where an admitted recipient's mail goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// To its domain, or to where the configuration sends it.
+    Onward(Recipient),
+    /// To whoever the store knows behind this address of ours.
+    Local(Recipient),
+}
+
 impl Options {
     /// Whether this client may begin a transaction here.
     pub fn admit_client(&self, role: Role, client: IpAddr) -> Result<(), Reply> {
@@ -46,7 +55,7 @@ impl Options {
         }
     }
 
-    /// The recipient as it goes on from here, or why not. (`admit_client` let nobody but our own
+    /// Where the recipient goes from here, or why not. (`admit_client` let nobody but our own
     /// users come this far on a submission listener.)
     ///
     /// Only the domain behind the last `@` decides where mail goes. A local part with `%`, `!` or
@@ -55,42 +64,61 @@ impl Options {
         &self,
         client: IpAddr,
         recipient: Recipient,
-    ) -> Result<Recipient, Reply> {
+    ) -> Result<Admission, Reply> {
         let Some(domain) = recipient.address.domain() else {
-            return self.local_recipient(recipient, &self.hostname);
+            return self.bare_postmaster(recipient);
         };
         if self.local_domains.contains(&domain) {
-            return self.local_recipient(recipient, &domain.to_string());
+            return Ok(Admission::Local(recipient));
         }
         let relayed = || self.relay_domains.iter().any(|pattern| pattern.matches(&domain));
         if self.may_relay(client) {
-            Ok(recipient)
+            Ok(Admission::Onward(recipient))
         } else if !relayed() {
             Err(reply::RELAYING_DENIED)
         } else if recipient.address.local_part().contains(['@', '%', '!']) {
             // The server behind us trusts us, and may take such a local part for a route.
             Err(reply::NO_ROUTING)
         } else {
-            Ok(recipient)
+            Ok(Admission::Onward(recipient))
         }
     }
 
-    fn may_relay(&self, client: IpAddr) -> bool {
-        self.relay_networks.iter().any(|network| network.contains(client))
-    }
-
-    /// RFC 5321 §4.5.1: there is a postmaster, however it is spelt; there is nobody else yet.
-    fn local_recipient(&self, recipient: Recipient, domain: &str) -> Result<Recipient, Reply> {
+    /// What becomes of a recipient of ours that is no account and no alias: mail for postmaster
+    /// goes where the configuration says.
+    pub(super) fn unknown_recipient(&self, recipient: Recipient) -> Result<Recipient, Reply> {
         let local = recipient.address.local_part().trim_matches('"');
+        // RFC 5321 §4.5.1: however it is spelt.
         let postmaster = self
             .postmaster
             .as_ref()
             .filter(|_| local.eq_ignore_ascii_case("postmaster"))
             .ok_or(reply::NO_SUCH_MAILBOX)?;
-        // RFC 3461 §5.2.7.2: who the mail was for is said where the sender did not say it. Neither
-        // part holds a character that xtext escapes.
-        let original = || format!("rfc822;{local}@{domain}").into();
-        let orcpt = recipient.orcpt.unwrap_or_else(original);
-        Ok(Recipient { address: postmaster.clone(), notify: recipient.notify, orcpt: Some(orcpt) })
+        Ok(Recipient { address: postmaster.clone(), ..named(recipient) })
     }
+
+    /// RFC 5321 §4.5.1: `<postmaster>` without a domain is known to every server.
+    fn bare_postmaster(&self, recipient: Recipient) -> Result<Admission, Reply> {
+        let address = self.postmaster.clone().ok_or(reply::NO_SUCH_MAILBOX)?;
+        let is_local = address.domain().is_some_and(|domain| self.local_domains.contains(&domain));
+        let orcpt = format!("rfc822;{}@{}", recipient.address.local_part(), self.hostname);
+        let orcpt = recipient.orcpt.or_else(|| Some(orcpt.into()));
+        let recipient = Recipient { address, notify: recipient.notify, orcpt };
+        Ok(if is_local { Admission::Local(recipient) } else { Admission::Onward(recipient) })
+    }
+
+    fn may_relay(&self, client: IpAddr) -> bool {
+        self.relay_networks.iter().any(|network| network.contains(client))
+    }
+}
+
+/// RFC 3461 §5.2.7: who the mail was for is said where the sender did not say it.
+pub(super) fn named(recipient: Recipient) -> Recipient {
+    let address = &recipient.address;
+    let said = address.domain().filter(|_| recipient.orcpt.is_none());
+    let said = said.map(|domain| format!("rfc822;{}@{domain}", address.local_part()));
+    let plain = |octet: u8| octet.is_ascii_graphic() && octet != b'+' && octet != b'=';
+    // What xtext would have to escape is left unsaid.
+    let said = said.filter(|said| said.bytes().all(plain)).map(String::into);
+    Recipient { orcpt: recipient.orcpt.or(said), ..recipient }
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::policy::Options;
 use crate::{
-    mail::{Envelope, QueueId, Recipient, Wire, message::QueueIds},
+    mail::{Address, Envelope, QueueId, Recipient, Wire, message::QueueIds},
     time::{Now, Wall},
 };
 
@@ -37,6 +37,9 @@ pub struct Steps {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
+    /// Who is behind this address of ours? Answered by `Session::looked_up`.
+    /// `size`: octets of the message, where the client has said so, else 0.
+    LookUp { address: Address, size: u64 },
     /// Put it on stable storage, and say so by `Session::stored`.
     Commit(Box<Submission>),
     /// Part of a long body, ahead of its `Commit`: `pieces` are whole rows.
@@ -81,3 +84,8 @@ pub enum CommitError {
     #[error("the store failed; the client may try again later")]
     Failed,
 }
+
+/// The store could not be asked about a recipient.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the store could not be read; the client may try again later")]
+pub struct LookupError;

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    limits::{BODY_ROOM_FIRST, BODY_ROOM_MAX, BODY_ROW, SPOOL_THRESHOLD},
+    limits::{BODY_ROOM_FIRST, BODY_ROOM_MAX, BODY_ROW, COMMAND_ROOM, SPOOL_THRESHOLD},
     mail::{Address, message::QueueIds},
-    time::Now,
+    smtp::server::policy::Options,
+    time::{Duration, Now},
 };
 
 struct World {

@@ -8,9 +8,19 @@ use std::{
 
 use crate::{
     limits::{BATCH_CHANGES_MAX, CHECKSUM},
-    mail::{Message, QueueId},
+    mail::{
+        Message, QueueId,
+        mailbox::{Act, Ask, Found, MailboxId, ModSeq},
+    },
+    oracle::{Broken, Checked},
     relay::Ticket,
-    store::{Change, Reads, Rows, Table, key, write_batch},
+    store::{
+        Change, Load, Loaded, Reads, Rows, Table, Written,
+        content::Unpress,
+        key,
+        mailbox::{Purged, purge},
+        write_batch,
+    },
     time::Instant,
 };
 
@@ -65,19 +75,45 @@ impl Disk {
     }
 
     /// The transaction is on stable storage.
-    pub fn write<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) {
+    pub fn write<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) -> Written {
         let known = QueueId::from_u64(self.highest);
-        let Ok(highest) = write_batch(changes, known, &mut self.rows);
-        self.highest = highest.as_u64();
+        let Ok(written) = write_batch(changes, known, &mut self.rows);
+        self.highest = written.highest.as_u64();
+        written
+    }
+
+    /// A step of clearing away what nobody looks at any more.
+    pub fn purge(&mut self, told: &dyn Fn(MailboxId) -> Option<ModSeq>, limit: usize) -> Purged {
+        let Ok(purged) = purge(&mut self.rows, told, limit);
+        purged
+    }
+
+    /// Asks what a session might ask.
+    pub fn ask(&self, ask: Ask) -> Checked<Found> {
+        let mut fault = None;
+        let text = format!("{ask:?}");
+        let Ok(loaded) =
+            Load::Mailbox(Box::new(ask))
+                .run(self, &mut Unpress::default(), &mut |what| fault = Some(what));
+        match (loaded, fault) {
+            (Loaded::Mailbox(found), None) => Ok(*found),
+            (other, fault) => Err(Broken(format!("{text} is answered {other:?}, {fault:?}"))),
+        }
     }
 
     /// What a start does first: bodies that were never accepted go.
     pub fn sweep(&mut self) -> usize {
         let spooled: Vec<QueueId> = self.keys(Table::Spool).filter_map(key::read_message).collect();
         for &message in &spooled {
-            let Ok(()) = Change::Abandon { message }.rows(&mut self.rows);
+            let Ok(_) = write_batch([&Change::Abandon { message }], QueueId::MAX, &mut self.rows);
         }
-        spooled.len()
+        let arriving: Vec<QueueId> =
+            self.keys(Table::Arriving).filter_map(key::read_message).collect();
+        for &content in &arriving {
+            let change = Change::Mailbox(Box::new(Act::Abandon { content }));
+            let Ok(_) = write_batch([&change], QueueId::MAX, &mut self.rows);
+        }
+        spooled.len() + arriving.len()
     }
 
     /// The process is gone; so is what it had not committed.
@@ -89,8 +125,33 @@ impl Disk {
         self.highest = self.highest().as_u64();
     }
 
+    /// Nothing is queued, and nothing waits to be cleared away.
     pub fn is_empty(&self) -> bool {
-        Table::ALL.iter().filter(|table| **table != Table::Meta).all(|t| self.keys(*t).count() == 0)
+        self.left().is_none()
+    }
+
+    /// A table in which something is left.
+    pub fn left(&self) -> Option<Table> {
+        use Table::{Arriving, Body, Doomed, Due, Ghost, Message, Parcel, Parting, Spool};
+        [Message, Parcel, Due, Body, Spool, Arriving, Doomed, Ghost, Parting]
+            .into_iter()
+            .find(|table| self.keys(*table).next().is_some())
+    }
+
+    /// UIDs of a mailbox's rows in a table that is ordered by them.
+    pub fn uids_of(&self, table: Table, mailbox: MailboxId) -> impl Iterator<Item = u32> {
+        let prefix = named(table, &mailbox.0.to_be_bytes());
+        let keys = self.rows.0.range(prefix.clone()..).map(|(key, _)| key);
+        keys.take_while(move |key| key.starts_with(&prefix))
+            .filter_map(|key| Some(u32::from_be_bytes(*key.last_chunk()?)))
+    }
+
+    pub fn mailboxes(&self, table: Table) -> impl Iterator<Item = MailboxId> {
+        self.keys(table).filter_map(|key| Some(MailboxId(u64::from_be_bytes(*key.first_chunk()?))))
+    }
+
+    pub fn contents(&self) -> impl Iterator<Item = QueueId> {
+        self.keys(Table::Held).filter_map(key::read_message)
     }
 
     pub fn keys(&self, table: Table) -> impl Iterator<Item = &[u8]> {
@@ -103,7 +164,8 @@ impl Disk {
     }
 
     pub fn row_of(&self, table: Table, key: &[u8]) -> Option<&[u8]> {
-        self.rows.0.get(&named(table, key)).map(Vec::as_slice)
+        let Ok(row) = self.rows.row(table, key);
+        row
     }
 
     /// The rows of a body with their checksums, in order.
@@ -119,6 +181,15 @@ impl Disk {
     }
 }
 
+/// A change that is held against how mailboxes stood before it.
+pub fn concerns_mailboxes(change: &Change) -> bool {
+    match change {
+        Change::Mailbox(_) => true,
+        Change::Settle(settle) => settle.delivery.is_some(),
+        Change::Accept(_) | Change::Spool { .. } | Change::Abandon { .. } => false,
+    }
+}
+
 fn named(table: Table, key: &[u8]) -> Vec<u8> {
     let mut name = Vec::with_capacity(1 + key.len());
     name.push(table as u8);
@@ -127,8 +198,6 @@ fn named(table: Table, key: &[u8]) -> Vec<u8> {
 }
 
 impl Rows for Stable {
-    type Error = Infallible;
-
     fn put(&mut self, table: Table, key: &[u8], value: &[&[u8]]) -> Result<(), Infallible> {
         self.0.insert(named(table, key), value.concat());
         Ok(())
@@ -157,15 +226,50 @@ impl Rows for Stable {
     }
 }
 
+impl Reads for Stable {
+    type Error = Infallible;
+
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Infallible> {
+        Ok(self.0.get(&named(table, key)).map(Vec::as_slice))
+    }
+
+    fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Infallible> {
+        let next = self.0.range(named(table, from)..).next();
+        Ok(next.filter(|(key, _)| key[0] == table as u8).map(|(key, _)| &key[1..]))
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Infallible> {
+        for (key, value) in self.0.range(named(table, from)..) {
+            if key[0] != table as u8 || !visit(&key[1..], value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Reads for Disk {
     type Error = Infallible;
 
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<&[u8]>, Infallible> {
-        Ok(self.row_of(table, key))
+        self.rows.row(table, key)
     }
 
     fn key_from(&self, table: Table, from: &[u8]) -> Result<Option<&[u8]>, Infallible> {
-        let next = self.rows.0.range(named(table, from)..).next();
-        Ok(next.filter(|(key, _)| key[0] == table as u8).map(|(key, _)| &key[1..]))
+        self.rows.key_from(table, from)
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), Infallible> {
+        self.rows.walk(table, from, visit)
     }
 }

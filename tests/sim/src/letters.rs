@@ -2,6 +2,7 @@
 
 use crate::{
     client::Draft,
+    homes::LOCAL,
     mail::Notify,
     oracle::{Oracle, Submission},
     plan::{Kind, Plan},
@@ -13,7 +14,7 @@ use crate::{
 pub struct Shape {
     /// `None`: the null reverse-path.
     pub sender: Option<String>,
-    /// Domain, mark, and what RCPT says of reports.
+    /// Domain or whole address, mark, and what RCPT says of reports.
     pub recipients: Vec<(String, &'static str, Notify)>,
     pub octets: usize,
     pub ends_within_a_line: bool,
@@ -38,10 +39,21 @@ impl Shape {
         let sender = match random.below(12) {
             0 => None,
             1 => Some(domains[11].clone()),
+            2 if !plan.homes.accounts.is_empty() => Some(plan.homes.accounts[0].key.clone()),
+            3 => Some(format!("nobody@{LOCAL}")),
             _ => Some(deliverable[random.below(deliverable.len() as u32) as usize].to_owned()),
         };
         let count = [1, 1, 1, 2, 3, 11][random.below(6) as usize];
-        let recipients = (0..count).map(|at| recipient(&domains[at], stranger, random)).collect();
+        let mut recipients: Vec<_> =
+            (0..count).map(|at| recipient(&domains[at], stranger, random)).collect();
+        // Those of ours have whole addresses.
+        if !plan.homes.accounts.is_empty() && random.below(2) == 0 {
+            for recipient in &mut recipients {
+                if random.below(3) > 0 {
+                    recipient.0 = plan.homes.address(random);
+                }
+            }
+        }
         let octets = match random.below(20) {
             0 => 70_000,
             1 | 2 => 8_000 + random.below(30_000),
@@ -70,13 +82,20 @@ impl Shape {
         let notify = |notify: Notify| if manner_allows { notify } else { Notify::default() };
         let draft = Draft {
             token,
-            sender: self.sender.as_ref().map(|domain| format!("s{token}@{domain}")),
+            sender: self.sender.as_ref().map(|domain| match domain.contains('@') {
+                true => domain.clone(),
+                false => format!("s{token}@{domain}"),
+            }),
             recipients: self
                 .recipients
                 .iter()
                 .enumerate()
                 .map(|(at, (domain, mark, wish))| {
-                    (format!("u{token}x{at}{mark}@{domain}"), notify(*wish))
+                    let address = match domain.contains('@') {
+                        true => domain.clone(),
+                        false => format!("u{token}x{at}{mark}@{domain}"),
+                    };
+                    (address, notify(*wish))
                 })
                 .collect(),
             content: content(token, self.octets, self.ends_within_a_line, random),
@@ -119,6 +138,7 @@ fn recipient(domain: &str, stranger: bool, random: &mut Random) -> (String, &'st
         _ => Notify::default(),
     };
     // Strangers are let through to one domain only.
+    // (What they write to us is let through as well.)
     let domain = if stranger && random.below(3) > 0 { "d0.example" } else { domain };
     (domain.to_owned(), mark, notify)
 }

@@ -12,9 +12,13 @@
 pub mod config;
 #[path = "../../../src/dns/mod.rs"]
 pub mod dns;
+#[path = "../../../src/imap/mod.rs"]
+pub mod imap;
 pub mod limits;
 #[path = "../../../src/mail/mod.rs"]
 pub mod mail;
+#[path = "../../../src/pop3/mod.rs"]
+pub mod pop3;
 #[path = "../../../src/queue/mod.rs"]
 pub mod queue;
 #[path = "../../../src/random.rs"]
@@ -31,7 +35,9 @@ pub mod time;
 pub mod campaign;
 pub mod client;
 pub mod coverage;
+pub mod device;
 pub mod disk;
+pub mod homes;
 pub mod letters;
 pub mod mutations;
 pub mod network;

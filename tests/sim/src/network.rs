@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     client::{Client, Draft},
+    device::Device,
     peer::Peer,
     relay::{ConnectionId, Trouble},
     time::{Duration, Instant},
@@ -67,6 +68,9 @@ impl Moves {
 pub enum Outside {
     Client(Box<Client>),
     Peer(Box<Peer>),
+    Device(Box<Device>),
+    /// It has left, and was taken along.
+    Nobody,
 }
 
 /// One thing on its way through one direction.
@@ -143,8 +147,9 @@ pub struct Link {
 }
 
 impl Link {
+    /// Its other end came to us.
     pub fn is_of_client(&self) -> bool {
-        matches!(self.outside, Outside::Client(_))
+        !matches!(self.outside, Outside::Peer(_))
     }
 
     /// The relay's socket has something for it.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
     config::{Config, Machine},
+    homes::Homes,
     random::Random,
     relay::Options,
     time::Duration,
@@ -85,6 +86,9 @@ pub struct Plan {
     pub messages: u32,
     pub domains: Vec<Domain>,
     pub hosts: Vec<Host>,
+    pub homes: Homes,
+    /// Clients that read mail.
+    pub devices: u32,
     pub troubles: Troubles,
     pub config: Config,
     /// The same with other routes and limits, for a restart that changes them.
@@ -116,12 +120,18 @@ impl Plan {
             Scale::Short => 5 + random.below(60),
             Scale::Long => 100 + random.below(500),
         };
+        let homes = Homes::of(random);
         Plan {
             cores: 1 + random.below(3) as u16,
             span: Duration::from_secs(3600 * hours),
             messages,
             domains,
             hosts,
+            devices: match homes.accounts.len() as u32 {
+                0 => 0,
+                accounts => accounts + 1 + random.below(2),
+            },
+            homes,
             troubles: troubles(random),
             config: parsed(&text),
             changed: parsed(&changed),
@@ -229,6 +239,9 @@ fn configuration(
         "hostname = \"{HOSTNAME}\"\n\
          [[listener]]\nprotocol = \"smtp\"\naddress = \"{OWN_ADDRESS}:25\"\n\
          [[listener]]\nprotocol = \"submission\"\naddress = \"{OWN_ADDRESS}:587\"\n\
+         [[listener]]\nprotocol = \"imap\"\naddress = \"{OWN_ADDRESS}:143\"\n\
+         [[listener]]\nprotocol = \"pop3\"\naddress = \"{OWN_ADDRESS}:110\"\n\
+         [imap]\nallow_plaintext_login = true\n\
          [smtp]\nmessage_size_max = \"64KiB\"\nrecipients_max = {recipients}\n\
          errors_max = {errors}\nconnections_per_client_max = {of_client}\n\
          received_headers_max = 10\n\

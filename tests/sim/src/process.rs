@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 use slab::Slab;
 
 use crate::{
-    mail::QueueId,
+    mail::{
+        QueueId,
+        mailbox::{MailboxId, ModSeq},
+    },
     random::Random,
     relay::{ConnectionId, Options, Relay, Setup},
     time::Instant,
@@ -23,6 +26,8 @@ pub struct Process {
     pub failed: bool,
     /// Descriptors have run out.
     pub crowded: bool,
+    /// By mailbox: up to where all sessions of a core have been told.
+    pub watches: BTreeMap<MailboxId, BTreeMap<u16, ModSeq>>,
 }
 
 pub struct Core {
@@ -35,6 +40,7 @@ pub struct Core {
     /// Questions without an answer.
     pub stores: usize,
     pub loads: usize,
+    pub secrets: usize,
     /// Connections to next hops, made and being made.
     pub outbound: BTreeMap<std::net::SocketAddr, usize>,
     pub drained: bool,
@@ -69,6 +75,7 @@ impl Process {
             generation: 0,
             stores: 0,
             loads: 0,
+            secrets: 0,
             outbound: BTreeMap::new(),
             drained: false,
             inputs: 0,
@@ -83,6 +90,21 @@ impl Process {
             draining: None,
             failed: false,
             crowded: false,
+            watches: BTreeMap::new(),
+        }
+    }
+}
+
+impl Process {
+    /// What the store's thread knows of who looks at what.
+    pub fn watch(&mut self, core: u16, mailbox: MailboxId, told: Option<ModSeq>) {
+        let watches = self.watches.entry(mailbox).or_default();
+        match told {
+            Some(told) => drop(watches.insert(core, told)),
+            None => drop(watches.remove(&core)),
+        }
+        if watches.is_empty() {
+            self.watches.remove(&mailbox);
         }
     }
 }

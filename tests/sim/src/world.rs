@@ -1,6 +1,7 @@
 //! The world: one heap of events in virtual time, and everything that happens to a relay.
 
 mod bounds;
+mod devices;
 mod disk;
 mod operator;
 mod outside;
@@ -19,6 +20,7 @@ use std::{
 pub use self::operator::Operation;
 use crate::{
     coverage::Coverage,
+    device::Device,
     disk::Disk,
     letters::Shape,
     network::Link,
@@ -79,6 +81,10 @@ pub enum Event {
     /// A client comes with these messages.
     Visit {
         visit: Box<Visit>,
+    },
+    /// A device comes, which has been here before, perhaps.
+    Device {
+        device: Box<Device>,
     },
     Operation(Operation),
     Check,
@@ -228,6 +234,7 @@ impl World {
     }
 
     fn live(&mut self) -> Checked {
+        self.found()?;
         while !self.over {
             let Some(Reverse(Entry { at, event, .. })) = self.heap.pop() else {
                 return Err(Broken("nothing is left to happen".into()));
@@ -262,6 +269,7 @@ impl World {
             Event::Arrive { link, inward } => self.arrive(link, inward),
             Event::Greet { link } => self.greet(link),
             Event::Visit { visit } => self.visit(*visit),
+            Event::Device { device } => self.device_comes(device),
             Event::Operation(operation) => self.operate(operation),
             Event::Check => self.check(),
             // Of a life that is over.

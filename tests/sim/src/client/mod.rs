@@ -5,11 +5,12 @@
 
 mod speech;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use self::speech::{mail_command, rcpt_command, stuffed};
 use crate::{
     coverage::Coverage,
+    homes::is_local,
     letters::Shape,
     mail::{Notify, QueueId},
     network::{Moves, Parting},
@@ -193,8 +194,12 @@ impl Client {
                 }
             }
             Expected::Rcpt(at) => {
-                if let (true, Some(draft)) = (good, self.drafts.front()) {
-                    self.accepted.push(draft.recipients[at].0.clone());
+                if let Some(draft) = self.drafts.front() {
+                    let to = &draft.recipients[at].0;
+                    check_recipient(to, code, text, cx)?;
+                    if good {
+                        self.accepted.push(to.clone());
+                    }
                 }
                 if self.manner == Manner::Lockstep {
                     self.rcpt(at + 1, cx);
@@ -223,11 +228,11 @@ impl Client {
             (250, Some(id)) => {
                 cx.coverage.count("client: told 250");
                 let letter = cx.oracle.letters.get(&id);
-                let committed: Vec<&String> =
-                    letter.iter().flat_map(|letter| letter.fates.keys()).collect();
-                let mut accepted: Vec<&String> = self.accepted.iter().collect();
-                accepted.sort();
-                accepted.dedup();
+                let homes = &cx.oracle.homes;
+                let ends = letter.iter().flat_map(|letter| letter.fates.keys());
+                let committed: BTreeSet<String> = ends.map(|end| homes.end_of(end)).collect();
+                let accepted = self.accepted.iter().flat_map(|name| homes.behind(name));
+                let accepted: BTreeSet<String> = accepted.collect();
                 if letter.and_then(|letter| letter.token) != Some(token) || committed != accepted {
                     return broken(format!(
                         "the client of {token} was told 250 for {id}, and {accepted:?} were \
@@ -357,5 +362,33 @@ impl Client {
             self.expecting.push_back(Expected::Chunk);
             self.say(&octets, cx);
         }
+    }
+}
+
+/// An address of ours is taken if somebody is behind it, and then only.
+fn check_recipient(to: &str, code: u16, text: &str, cx: &mut Cx<'_>) -> Checked {
+    if !is_local(to) {
+        return Ok(());
+    }
+    let behind = cx.oracle.homes.behind(to);
+    let full = |key: &String| {
+        let account = cx.oracle.homes.accounts.iter().find(|account| account.key == *key);
+        account.is_some_and(|account| cx.oracle.boxes.was_full(key, account.quota))
+    };
+    let right = match code {
+        250 => !behind.is_empty(),
+        550 if text.contains("5.1.1") => behind.is_empty(),
+        552 if text.contains("5.2.2") => behind.iter().all(full),
+        _ => true,
+    };
+    cx.coverage.count(match code {
+        250 => "client: writes to a local address",
+        552 => "client: writes to a full mailbox",
+        550 => "client: writes to nobody",
+        _ => "client: a local address is refused for another reason",
+    });
+    match right {
+        true => Ok(()),
+        false => broken(format!("RCPT for {to}, behind which are {behind:?}: {text}")),
     }
 }

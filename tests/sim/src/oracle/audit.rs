@@ -15,6 +15,7 @@ use crate::{
 impl Oracle {
     /// Every row belongs to a message that is queued, each has all of its rows, all can be read.
     pub fn audit(&self, disk: &Disk) -> Checked {
+        self.boxes.audit(disk)?;
         let on_disk: BTreeSet<QueueId> =
             disk.keys(Table::Message).filter_map(key::read_message).collect();
         if on_disk != self.queued {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Broken, Checked, broken};
 use crate::{
     coverage::Coverage,
+    homes::Homes,
     mail::{Due, Notify, Parcel, QueueId, Recipient, Ret, Wire},
     queue::retry,
     relay::event::AttemptStatus,
@@ -69,6 +70,9 @@ pub struct Fate {
     pub decided: Option<Decided>,
     /// Committed.
     pub end: Option<End>,
+    /// Delivered to a mailbox of ours, and not noted yet.
+    pub here: bool,
+    pub unsaid: bool,
     pub told_failure: u32,
     pub told_delay: u32,
     pub told_success: u32,
@@ -120,7 +124,7 @@ pub fn names(parcel: &Parcel) -> impl Iterator<Item = String> {
 
 impl Submission {
     /// What was committed is what the client sent, and it had sent all of it.
-    pub fn check_accepted(&self, letter: &Letter) -> Checked {
+    pub fn check_accepted(&self, letter: &Letter, homes: &Homes) -> Checked {
         let id = letter.id;
         if let Some(other) = self.accepted {
             return broken(format!("{id} was committed, and is the same message as {other}"));
@@ -147,11 +151,11 @@ impl Submission {
             return broken(format!("{id} was committed with another envelope than MAIL said"));
         }
         for (name, fate) in &letter.fates {
-            if !self
-                .recipients
-                .iter()
-                .any(|(known, notify)| known == name && *notify == fate.notify)
-            {
+            let end = homes.end_of(name);
+            let named = |(known, notify): &(String, Notify)| {
+                *notify == fate.notify && homes.behind(known).contains(&end)
+            };
+            if !self.recipients.iter().any(named) {
                 return broken(format!("{id} was committed for {name}, whom RCPT did not name so"));
             }
         }
@@ -291,9 +295,9 @@ impl Letter {
             let wanted = fate.end == Some(End::Delivered)
                 && self.sender.is_some()
                 && fate.notify.on_success()
-                && by.is_some_and(|acceptance| !acceptance.reports);
+                && (fate.here || by.is_some_and(|acceptance| !acceptance.reports));
             // An earlier life may have delivered it as well.
-            let sure = by.is_some();
+            let sure = by.is_some() || fate.here;
             if sure && fate.told_success != u32::from(wanted) {
                 return broken(format!(
                     "{name} of {} was delivered, and its sender {:?} got {} reports of it",

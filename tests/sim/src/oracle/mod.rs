@@ -5,22 +5,27 @@
 //! what peers took (from the octets they got), and its own arithmetic of retry times.
 
 mod audit;
+pub mod boxes;
+mod committed;
 mod letter;
 mod outside;
 mod report;
 
+pub use committed::Committed;
 pub use letter::{Acceptance, End, Fate, Letter, Submission, unstuffed as letter_unstuffed};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::boxes::Boxes;
 use crate::{
     coverage::Coverage,
+    homes::{self, Homes},
     letters::{Mark, mark_of},
-    mail::{Message, ParcelId, QueueId},
+    mail::QueueId,
     plan::{Domain, Kind, Plan},
     queue::retry,
     relay::event::{Attempt, AttemptStatus, Event},
-    store::{Accept, Change, Settle},
+    store::Settle,
     time::{Duration, Now, Wall},
 };
 
@@ -28,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Broken(pub String);
 
-pub type Checked = Result<(), Broken>;
+pub type Checked<T = ()> = Result<T, Broken>;
 
 /// The longest TTL of a plan, the longest that a next hop is left alone, and some.
 const MEMORY_OF_TROUBLE: Duration = Duration::from_secs(2 * 3600 + 1800 + 1800);
@@ -37,6 +42,8 @@ const MEMORY_OF_TROUBLE: Duration = Duration::from_secs(2 * 3600 + 1800 + 1800);
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 pub struct Oracle {
+    pub homes: Homes,
+    pub boxes: Boxes,
     retry: retry::Options,
     /// Domains that mail can be delivered to.
     deliverable: BTreeSet<String>,
@@ -69,8 +76,13 @@ impl Oracle {
             |domain: &&Domain| matches!(domain.kind, Kind::Mx | Kind::Implicit | Kind::Routed);
         let in_use = plan.domains.iter().filter(leads_somewhere);
         Self {
+            homes: plan.homes.clone(),
+            boxes: Boxes::default(),
             retry: plan.config.retry.clone(),
-            deliverable: in_use.map(|domain| domain.name.clone()).collect(),
+            deliverable: in_use
+                .map(|domain| domain.name.clone())
+                .chain([homes::LOCAL.to_owned()])
+                .collect(),
             well_from: Wall::MAX,
             submissions: BTreeMap::new(),
             letters: BTreeMap::new(),
@@ -150,10 +162,15 @@ impl Oracle {
             || self.refused.contains(sender)
             || self.hopeless.contains(&domain)
             || self.size_limits.get(&domain).is_some_and(|limit| *limit < letter.size)
-            || letter.needs_smtputf8 && self.plain_only.contains(&domain);
+            || letter.needs_smtputf8 && self.plain_only.contains(&domain)
+            || domain == homes::LOCAL && self.homes.account_of(to).is_none();
         let Some(fate) = letter.fates.get_mut(to) else {
             return broken(format!("an attempt at {id} for {to}, who is no recipient"));
         };
+        if *status == AttemptStatus::Sent && std::mem::take(&mut fate.unsaid) {
+            coverage.count("relay: delivered to a mailbox");
+            return Ok(());
+        }
         if let Some(end) = fate.end {
             return broken(format!("an attempt at {id} for {to}, which is {end:?}"));
         }
@@ -200,116 +217,6 @@ impl Oracle {
         if let Some(filed) = letter.and_then(|letter| letter.parcels.get_mut(&settle.parcel.part)) {
             filed.settling = Some(now.wall);
         }
-    }
-
-    // ---- What is committed ------------------------------------------------------------------
-
-    /// A change is on stable storage now; `body` is what lies on disk of the message it brought.
-    pub fn committed(
-        &mut self,
-        change: &Change,
-        body: impl Fn(&Message) -> Vec<u8>,
-        coverage: &mut Coverage,
-    ) -> Checked {
-        match change {
-            Change::Accept(accept) => {
-                let letter = Letter::of_client(accept, body(&accept.message));
-                self.accepted(letter)
-            }
-            Change::Settle(settle) => {
-                self.settled(settle, coverage)?;
-                if let Some(report) = &settle.report {
-                    self.reported(settle, report, &body(&report.message), coverage)?;
-                }
-                let Some(letter) = self.letters.get_mut(&settle.parcel.message) else {
-                    return Ok(());
-                };
-                for name in settle.left.iter().flat_map(letter::names) {
-                    letter.fates.entry(name).or_default().decided = None;
-                }
-                letter.check_reported()
-            }
-            Change::Spool { .. } | Change::Abandon { .. } => Ok(()),
-        }
-    }
-
-    fn accepted(&mut self, letter: Letter) -> Checked {
-        let id = letter.id;
-        if let Some(token) = letter.token {
-            let Some(submission) = self.submissions.get_mut(&token) else {
-                return broken(format!("{id} was committed, and no client sent it"));
-            };
-            submission.check_accepted(&letter)?;
-            submission.accepted = Some(id);
-        } else if !letter.is_report {
-            return broken(format!("{id} was committed, and no client sent it"));
-        }
-        if id <= self.floor {
-            return broken(format!("{id} is behind {}, of an earlier life", self.floor));
-        }
-        self.queued.insert(id);
-        match self.letters.insert(id, letter) {
-            Some(_) => broken(format!("the queue id {id} was given twice")),
-            None => Ok(()),
-        }
-    }
-
-    fn settled(&mut self, settle: &Settle, coverage: &mut Coverage) -> Checked {
-        let ParcelId { message: id, part } = settle.parcel;
-        let retry = self.retry.clone();
-        let Some(letter) = self.letters.get_mut(&id) else {
-            return broken(format!("a settlement of {id}, which was never committed"));
-        };
-        let Some(filed) = letter.parcels.remove(&part) else {
-            return broken(format!("parcel {part} of {id} was settled twice"));
-        };
-        if filed.due != settle.was {
-            return broken(format!("parcel {part} of {id} was settled where it does not lie"));
-        }
-        let left: Vec<String> = settle.left.iter().flat_map(letter::names).collect();
-        for recipient in &filed.recipients {
-            let fate = letter.fates.entry(recipient.clone()).or_default();
-            let status = fate.decided.map(|decided| decided.status);
-            let stays = left.contains(recipient);
-            let ended = match status {
-                Some(AttemptStatus::Sent) => Some(End::Delivered),
-                Some(AttemptStatus::Bounced) => Some(End::Failed),
-                Some(AttemptStatus::Expired) => Some(End::Expired),
-                Some(AttemptStatus::Deferred) | None => None,
-            };
-            if stays == ended.is_some() {
-                return broken(format!(
-                    "{recipient} of {id}: decided {status:?}, and {} in the queue",
-                    if stays { "stays" } else { "is no longer" }
-                ));
-            }
-            fate.end = ended;
-        }
-        if let Some(stranger) = left.iter().find(|name| !filed.recipients.contains(name)) {
-            return broken(format!("{stranger} appeared in parcel {part} of {id}"));
-        }
-        if let Some(parcel) = &settle.left {
-            coverage.count("relay: a parcel is tried again later");
-            letter.check_retry(&retry, &filed, parcel, coverage)?;
-            letter.parcels.insert(part, letter::Filed::of(parcel));
-        } else if letter.parcels.is_empty() {
-            letter.content = Vec::new();
-            self.queued.remove(&id);
-        }
-        Ok(())
-    }
-
-    fn reported(
-        &mut self,
-        settle: &Settle,
-        report: &Accept,
-        body: &[u8],
-        coverage: &mut Coverage,
-    ) -> Checked {
-        let of = settle.parcel.message;
-        let Some(letter) = self.letters.get_mut(&of) else { return Ok(()) };
-        report::check(letter, report, body, self.retry.warn_after, coverage)?;
-        self.accepted(Letter::of_report(report, body.to_vec()))
     }
 
     /// After a drain in good order nothing is known that is not committed.

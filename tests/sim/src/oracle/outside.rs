@@ -25,7 +25,7 @@ impl Oracle {
 
     /// The relay says RCPT: is it time?
     pub fn asked(&mut self, address: &str) -> Checked {
-        let Some(token) = token_of(address) else { return self.asked_for_report(address) };
+        let Some(token) = token_of(address) else { return self.asked_for_other(address) };
         let id = self.submissions.get(&token).and_then(|submission| submission.accepted);
         let Some(letter) = id.and_then(|id| self.letters.get(&id)) else {
             return broken(format!("RCPT for {address}, whose message was never committed"));
@@ -53,15 +53,15 @@ impl Oracle {
         }
     }
 
-    /// Several reports may be for one sender: one of them must be due.
-    fn asked_for_report(&self, address: &str) -> Checked {
+    /// Several reports may be for one sender, several letters for the target of an alias: one of
+    /// them must be due.
+    fn asked_for_other(&self, address: &str) -> Checked {
         let reports = self.queued.iter().filter_map(|id| self.letters.get(id));
-        let is_due = |letter: &Letter| {
-            letter.is_report && letter.filed(address).is_some_and(|(_, f)| f.due.at <= self.latest)
-        };
+        let is_due =
+            |letter: &Letter| letter.filed(address).is_some_and(|(_, f)| f.due.at <= self.latest);
         match reports.into_iter().any(is_due) {
             true => Ok(()),
-            false => broken(format!("RCPT for {address}, for whom no report is due")),
+            false => broken(format!("RCPT for {address}, for whom nothing is due")),
         }
     }
 

@@ -97,6 +97,11 @@ fn count(
             coverage.count("relay: a report of success");
             fate.end == Some(End::Delivered) && class == b'2' && fate.notify.on_success()
         }
+        "delivered" => {
+            fate.told_success += 1;
+            coverage.count("relay: a report of delivery to a mailbox");
+            fate.here && class == b'2' && fate.notify.on_success()
+        }
         _ => false,
     };
     match right {

@@ -3,11 +3,12 @@
 
 use super::{Event, World};
 use crate::{
-    disk::Job,
-    limits::BATCH_CHANGES_MAX,
-    oracle::Checked,
+    disk::{Job, concerns_mailboxes},
+    limits::{BATCH_CHANGES_MAX, CLEARED_ROWS_MAX},
+    mail::mailbox::{Act, Done, MailboxId},
+    oracle::{Checked, Committed},
     relay::{Input, Space, Ticket},
-    store::{Change, Load, Loaded, StoreError},
+    store::{Change, Load, Loaded, StoreError, content::Unpress},
     time::Duration,
 };
 
@@ -59,12 +60,12 @@ impl World {
             self.refuse(jobs);
             if !self.disk.full {
                 let owed = std::mem::take(&mut self.disk.owed);
-                self.write(&owed)?;
-                self.answer(owed, Ok(()));
+                let done = self.write(&owed)?;
+                self.answer(owed, Ok(done));
             }
         } else {
-            self.write(&jobs)?;
-            self.answer(jobs, Ok(()));
+            let done = self.write(&jobs)?;
+            self.answer(jobs, Ok(done));
         }
         self.push(Duration::ZERO, Event::CommitBegins { life });
         Ok(())
@@ -75,6 +76,7 @@ impl World {
         let large = jobs.iter().any(|job| match &job.change {
             Change::Spool { .. } => true,
             Change::Accept(accept) => accept.spooled_rows > 0,
+            Change::Mailbox(act) => matches!(**act, Act::Spool { .. } | Act::Append { .. }),
             Change::Abandon { .. } | Change::Settle(_) => false,
         });
         large && self.plan.troubles.full_disk && !self.healed && self.dice(6)
@@ -97,26 +99,74 @@ impl World {
     /// There is room again.
     pub(super) fn pay_debts(&mut self) -> Checked {
         let owed = std::mem::take(&mut self.disk.owed);
-        self.write(&owed)?;
-        self.answer(owed, Ok(()));
+        let done = self.write(&owed)?;
+        self.answer(owed, Ok(done));
         Ok(())
     }
 
     /// One transaction: it is on stable storage now.
-    pub(super) fn write(&mut self, jobs: &[Job]) -> Checked {
+    pub(super) fn write(&mut self, jobs: &[Job]) -> Checked<Vec<Done>> {
         if jobs.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.say(format_args!("disk: {} changes committed", jobs.len()));
-        self.disk.write(jobs.iter().map(|job| &job.change));
-        for job in jobs {
-            let disk = &self.disk;
-            self.oracle.committed(&job.change, |id| disk.body_of(id), &mut self.coverage)?;
+        let mut all = Vec::with_capacity(jobs.len());
+        let mut rest = jobs;
+        while let Some(first) = rest.first() {
+            // What changes mailboxes is looked at one by one.
+            let plain = rest.iter().take_while(|job| !concerns_mailboxes(&job.change)).count();
+            let (part, behind) = rest.split_at(plain.max(1));
+            rest = behind;
+            let before = self.oracle.before(&first.change, &self.disk)?;
+            let written = self.disk.write(part.iter().map(|job| &job.change));
+            for (job, done) in part.iter().zip(&written.done) {
+                let disk = &self.disk;
+                let committed = Committed {
+                    change: &job.change,
+                    done,
+                    touched: &written.touched,
+                    inboxes: &before,
+                    at: self.now,
+                };
+                self.oracle.committed(committed, disk, &mut self.coverage)?;
+            }
+            for mailbox in written.touched {
+                self.tell_changed(mailbox);
+            }
+            all.extend(written.done);
         }
-        Ok(())
+        if self.dice(3) {
+            self.clear();
+        }
+        Ok(all)
     }
 
-    fn answer(&mut self, jobs: Vec<Job>, result: Result<(), StoreError>) {
+    /// The cores whose sessions look at a mailbox hear that it has changed.
+    fn tell_changed(&mut self, mailbox: MailboxId) {
+        let life = self.life;
+        let Some(process) = &self.process else { return };
+        let watches = process.watches.get(&mailbox);
+        let cores: Vec<u16> = watches.into_iter().flatten().map(|(core, _)| *core).collect();
+        for core in cores {
+            self.coverage.count("mailbox: a core hears of a change");
+            let most = if self.dice(8) { 200 } else { 2 };
+            let delay = self.while_of(Duration::from_millis(most));
+            self.push(delay, Event::Input { life, core, input: Input::MailboxChanged { mailbox } });
+        }
+    }
+
+    /// A step of clearing away, as it rides along with a commit.
+    pub(super) fn clear(&mut self) {
+        let Some(process) = &self.process else { return };
+        let told = |mailbox| process.watches.get(&mailbox)?.values().min().copied();
+        let limit = 1 + self.random.below(CLEARED_ROWS_MAX as u32) as usize;
+        let purged = self.disk.purge(&told, limit);
+        if purged.rows > 0 {
+            self.coverage.count("mailbox: what is gone is cleared away");
+        }
+    }
+
+    fn answer(&mut self, jobs: Vec<Job>, done: Result<Vec<Done>, StoreError>) {
         let life = self.life;
         // The thread that commits may lose its processor before it tells; but it tells in order.
         let most = if self.dice(8) { 200 } else { 2 };
@@ -124,7 +174,11 @@ impl World {
         self.tempt(delay);
         self.disk.told = self.disk.told.max(self.now + delay);
         let told = self.disk.told;
-        for Job { core, ticket, change } in jobs {
+        let results: Vec<_> = match done {
+            Ok(done) => done.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); jobs.len()],
+        };
+        for (Job { core, ticket, change }, result) in jobs.into_iter().zip(results) {
             let input = Input::Stored { ticket, result, change };
             self.push_at(told, Event::Input { life, core, input });
         }
@@ -136,7 +190,8 @@ impl World {
             Loaded::Failed(StoreError::Failed)
         } else {
             let mut warned = None;
-            let Ok(loaded) = load.run(&self.disk, &mut |sentence| warned = Some(sentence));
+            let Ok(loaded) = load
+                .run(&self.disk, &mut Unpress::default(), &mut |sentence| warned = Some(sentence));
             if let Some(sentence) = warned {
                 self.say(format_args!("disk: {sentence}"));
             }

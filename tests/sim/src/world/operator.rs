@@ -335,6 +335,10 @@ impl World {
     pub(super) fn check(&mut self) -> Checked {
         self.push(super::CHECK, Event::Check);
         self.check_stillness()?;
+        self.check_news()?;
+        if self.process.is_some() && !self.disk.broken {
+            self.clear();
+        }
         let retry = &self.plan.config.retry;
         let patience = retry.max * 2 + Duration::from_secs(4 * 3600);
         let now = self.now();
@@ -350,6 +354,7 @@ impl World {
         });
         if running && self.disk.is_empty() && self.to_come == 0 && self.is_quiet() {
             self.oracle.check_ended()?;
+            self.oracle.boxes.audit_contents(&self.disk)?;
             self.check_nothing_held()?;
             self.finishing = Some(self.now);
             return self.drain();
@@ -357,9 +362,9 @@ impl World {
         let latest = self.plan.span + retry.expire + retry.max * 2 + Duration::from_secs(12 * 3600);
         match self.now.as_micros() > latest.as_micros() as u64 {
             true => broken(format!(
-                "long after the trouble there is still something: disk empty {}, clients to come \
+                "long after the trouble there is still something: on disk {:?}, clients to come \
                  {}, quiet {}; queued {:?}",
-                self.disk.is_empty(),
+                self.disk.left(),
                 self.to_come,
                 self.is_quiet(),
                 self.oracle.queued

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::{Event, Visit, World};
 use crate::{
     client::{self, Client, Fault, Manner},
+    device,
     network::{Flight, Link, Moves, Outside, Parting, Pipe, Seat},
     oracle::{Checked, broken},
     peer::{self, Mood, Peer},
@@ -73,9 +74,18 @@ impl World {
         let cores = self.process.as_ref().map_or(1, |process| process.cores.len() as u32);
         let core = self.random.below(cores) as u16;
         let listener = if visit.stranger { 0 } else { self.random.below(2) as u16 };
-        let Some(number) = self.new_link(core, remote, Outside::Client(Box::new(client))) else {
-            return Ok(());
-        };
+        self.accept(core, listener, remote, Outside::Client(Box::new(client)))
+    }
+
+    /// Somebody connects to the relay.
+    pub(super) fn accept(
+        &mut self,
+        core: u16,
+        listener: u16,
+        remote: SocketAddr,
+        outside: Outside,
+    ) -> Checked {
+        let Some(number) = self.new_link(core, remote, outside) else { return Ok(()) };
         let Some(process) = &mut self.process else { return Ok(()) };
         let count = process.clients.entry(remote.ip()).or_default();
         *count += 1;
@@ -177,7 +187,7 @@ impl World {
         let rate = if self.plan.troubles.peers && !healed { self.plan.troubles.rate } else { 0.0 };
         let host = match &link.outside {
             Outside::Peer(peer) => Some(&self.hosts[peer.host]),
-            Outside::Client(_) => None,
+            Outside::Client(_) | Outside::Device(_) | Outside::Nobody => None,
         };
         let stepped = match host {
             Some(host) => {
@@ -194,6 +204,19 @@ impl World {
                     transactions_max,
                 };
                 step(&mut link.outside, Either::Peer(&mut cx))
+            }
+            None if matches!(link.outside, Outside::Device(_)) => {
+                let disk = &self.disk;
+                let mut cx = device::Cx {
+                    random: &mut self.random,
+                    oracle: &mut self.oracle,
+                    coverage: &mut self.coverage,
+                    moves: &mut moves,
+                    now: self.now,
+                    excused: disk.unreadable || disk.broken || disk.slow,
+                    token: &mut self.last_token,
+                };
+                step(&mut link.outside, Either::Device(&mut cx))
             }
             None => {
                 let mut cx = client::Cx {
@@ -239,6 +262,10 @@ impl World {
                     drafts.into_iter().for_each(|draft| self.send_again(draft));
                 }
             }
+            if let Some(mut link) = self.links.remove(&number) {
+                self.release(&mut link);
+                self.links.insert(number, link);
+            }
             match parting {
                 Parting::Close => {
                     self.fly(number, true, Duration::ZERO, Flight::End(Trouble::Ended));
@@ -265,4 +292,5 @@ impl World {
 pub(super) enum Either<'a, 'b> {
     Peer(&'a mut peer::Cx<'b>),
     Client(&'a mut client::Cx<'b>),
+    Device(&'a mut device::Cx<'b>),
 }

@@ -27,6 +27,7 @@ impl World {
         match &input {
             Input::Stored { .. } => seat.stores -= 1,
             Input::Loaded { .. } => seat.loads -= 1,
+            Input::Authenticated { .. } => seat.secrets -= 1,
             _ => {}
         }
         let minute = now.instant.as_micros() / 60_000_000;
@@ -109,6 +110,11 @@ impl World {
             }
             Output::Store { ticket, change } => self.store(core, ticket, change),
             Output::Load { ticket, load } => self.ask_disk(core, ticket, load),
+            Output::Authenticate { ticket, user, password, hash, .. } => {
+                self.say(format_args!("{core}> authenticate {ticket:?} {}", Octets(&user)));
+                self.authenticate(core, ticket, &password, hash.as_deref())
+            }
+            Output::Watch { mailbox, told } => self.watch(core, mailbox, told),
             Output::Assign { core: to, parcel } => {
                 self.say(format_args!("{core}> assign {to} {:?}", parcel.id()));
                 if self.plan.troubles.lost_assignments && !self.healed && self.dice(4) {
@@ -266,12 +272,9 @@ impl World {
         let Some(number) = self.link_of(core, id) else { return Ok(()) };
         self.touch(number);
         let Some(link) = self.links.get_mut(&number) else { return Ok(()) };
-        if link.is_of_client() {
+        if let Outside::Client(client) = &link.outside {
             link.line.extend_from_slice(&octets);
-            let awaited = match &link.outside {
-                Outside::Client(client) => client.awaited(),
-                Outside::Peer(_) => None,
-            };
+            let awaited = client.awaited();
             while let Some(end) = link.line.windows(2).position(|pair| pair == b"\r\n") {
                 let line: Vec<u8> = link.line.drain(..end + 2).collect();
                 let Some(id) = acknowledged(&line) else { continue };

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::{
+    mail::mailbox::{Act, Entry, Found, Listed},
     relay::Input,
     store::{Change, Loaded},
     trace::Octets,
@@ -38,12 +39,49 @@ pub fn summary(change: &Change) -> String {
         }
         Change::Spool { message, first_row, .. } => format!("spool {message} from row {first_row}"),
         Change::Abandon { message } => format!("abandon {message}"),
+        Change::Mailbox(act) => act_summary(act),
         Change::Settle(settle) => format!(
             "settle {:?}, left {:?}, report {:?}",
             settle.parcel,
             settle.left.as_ref().map(|parcel| parcel.due),
             settle.report.as_ref().map(|report| report.message.id)
         ),
+    }
+}
+
+fn act_summary(act: &Act) -> String {
+    match act {
+        Act::Spool { content, first_chunk, chunks } => {
+            format!("spool content {content} from chunk {first_chunk}, {} of them", chunks.len())
+        }
+        Act::Append { account, name, messages, quota } => {
+            let ids: Vec<_> = messages.iter().map(|message| message.content.id).collect();
+            format!("append {ids:?} to {name} of {account:?}, quota {quota}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn found_summary(found: &Found) -> String {
+    match found {
+        Found::Content(octets) => format!("content {}", Octets(octets)),
+        Found::Messages { messages, rest } => {
+            let entry = |one: &Listed| {
+                let Entry { uid, modseq, flags, content, .. } = &one.entry;
+                format!("{} at {} {flags:?} {content}", uid.0, modseq.0)
+            };
+            let entries: Vec<String> = messages.iter().map(entry).collect();
+            format!("messages {entries:?}, rest {rest:?}")
+        }
+        Found::Changes(Some(changes)) => {
+            let uids: Vec<_> = changes.changed.iter().map(|entry| entry.uid.0).collect();
+            let gone: Vec<_> = changes.gone.iter().map(|uid| uid.0).collect();
+            format!(
+                "changes {uids:?}, gone {gone:?}, up to {:?}, more {}",
+                changes.upto, changes.more
+            )
+        }
+        other => format!("{other:?}"),
     }
 }
 
@@ -55,6 +93,7 @@ fn loaded_summary(loaded: &Loaded) -> String {
             format!("page {ids:?} {next_due:?}")
         }
         Loaded::Body { pieces } => format!("body {}", Octets(&pieces.concat())),
+        Loaded::Mailbox(found) => found_summary(found),
         Loaded::Failed(error) => format!("failed {error:?}"),
     }
 }

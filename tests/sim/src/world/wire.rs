@@ -15,6 +15,9 @@ use crate::{
 /// How long a connection may lie still while the relay waits for the other side.
 const STILLNESS: Duration = Duration::from_secs(25 * 60);
 
+/// The same for one who reads mail, and may wait for more.
+const STILLNESS_OF_READERS: Duration = Duration::from_secs(32 * 60);
+
 impl World {
     /// Puts something into one direction.
     pub(super) fn fly(&mut self, number: u64, inward: bool, delay: Duration, flight: Flight) {
@@ -102,6 +105,7 @@ impl World {
                 self.outside_step(number, |outside, cx| match (outside, cx) {
                     (Outside::Peer(peer), Either::Peer(cx)) => peer.octets(&octets, cx),
                     (Outside::Client(client), Either::Client(cx)) => client.octets(&octets, cx),
+                    (Outside::Device(device), Either::Device(cx)) => device.octets(&octets, cx),
                     _ => Ok(()),
                 })
             }
@@ -127,6 +131,7 @@ impl World {
                 self.send_again(draft);
             }
         }
+        self.release(&mut link);
     }
 
     pub(super) fn send_again(&mut self, draft: client::Draft) {
@@ -209,8 +214,12 @@ impl World {
             // The store may take its time, and a client waits for it.
             link.is_of_client() && process.cores[usize::from(link.core)].stores > 0
         };
+        let stillness = |link: &Link| match link.outside {
+            Outside::Device(_) | Outside::Nobody => STILLNESS_OF_READERS,
+            _ => STILLNESS,
+        };
         let still = self.links.values().find(|link| {
-            link.seat == Seat::Taken && self.now.since(link.active) > STILLNESS && !busy(link)
+            link.seat == Seat::Taken && self.now.since(link.active) > stillness(link) && !busy(link)
         });
         if let Some(link) = still {
             let since = self.now.since(link.active);

@@ -1,0 +1,98 @@
+//! What happened in a mailbox since a MODSEQ, in pages.
+
+use super::standing;
+use crate::{
+    limits::CHANGES_PAGE,
+    mail::mailbox::{Changes, Entry, MailboxId, ModSeq, Uid, Uids},
+    store::{
+        Reads, Table,
+        mailbox::{
+            key,
+            record::decode,
+            row::{Fault, Step, damage, read},
+        },
+        record::RecordError,
+    },
+};
+
+/// One row of `Changed`.
+struct Row {
+    modseq: ModSeq,
+    uid: Uid,
+    gone: bool,
+}
+
+/// One page of changes behind a MODSEQ, or behind a message of it where a page ended there.
+pub fn changes<R: Reads>(
+    reads: &R,
+    mailbox: MailboxId,
+    (since, after): (ModSeq, Option<Uid>),
+    warn: &mut dyn FnMut(String),
+) -> Step<Option<Changes>, R::Error> {
+    let Some(standing) = standing(reads, mailbox)? else { return Ok(None) };
+    let mut changes = Changes {
+        upto: standing.highest_modseq,
+        within: None,
+        more: false,
+        standing,
+        changed: Vec::new(),
+        gone: Uids::default(),
+    };
+    if since >= changes.upto && after.is_none() {
+        return Ok(Some(changes));
+    }
+    let (rows, next) = page(reads, mailbox, (since, after), warn)?;
+    if let (Some(next), Some(last)) = (next, rows.last()) {
+        changes.more = true;
+        changes.upto = last.modseq;
+        changes.within = (next == last.modseq).then_some(last.uid);
+    }
+    for row in rows {
+        if row.gone {
+            changes.gone.insert(row.uid);
+            continue;
+        }
+        let key = key::message(mailbox, row.uid);
+        match read::<Entry, R>(reads, Table::Entry, &key) {
+            Ok(Some(entry)) if entry.modseq == row.modseq => changes.changed.push(entry),
+            Ok(_) => {
+                let key = key::change(mailbox, row.modseq, row.uid);
+                warn(damage(Table::Changed, &key, RecordError::Field("MODSEQ")));
+            }
+            Err(Fault::Damaged(sentence)) => warn(sentence),
+            Err(other) => return Err(other),
+        }
+    }
+    changes.changed.sort_unstable_by_key(|entry| entry.uid);
+    Ok(Some(changes))
+}
+
+/// At most `CHANGES_PAGE` rows, and the MODSEQ of the one behind them.
+fn page<R: Reads>(
+    reads: &R,
+    mailbox: MailboxId,
+    (since, after): (ModSeq, Option<Uid>),
+    warn: &mut dyn FnMut(String),
+) -> Step<(Vec<Row>, Option<ModSeq>), R::Error> {
+    let last_told = key::change(mailbox, since, after.unwrap_or(Uid(u32::MAX)));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut next = None;
+    let walked = reads.walk(Table::Changed, &key::after(&last_told), &mut |key, value| {
+        let Some((of, modseq, uid)) = key::read_change(key) else { return false };
+        if of != mailbox {
+            return false;
+        }
+        if rows.len() >= CHANGES_PAGE {
+            next = Some(modseq);
+            return false;
+        }
+        let gone = !value.is_empty();
+        match if gone { decode(Table::Changed, key, value) } else { Ok(()) } {
+            Ok(()) => rows.push(Row { modseq, uid, gone }),
+            Err(error) => warn(damage(Table::Changed, key, error)),
+        }
+        true
+    });
+    walked.map_err(Fault::Rows)?;
+    Ok((rows, next))
+}
