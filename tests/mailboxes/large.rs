@@ -1,0 +1,112 @@
+//! A mailbox of 100,000 messages, or of as many as `RINGMAIL_PROOF_MESSAGES` says, and a thousand
+//! sessions that look at it.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::{
+    direct::Direct,
+    support::{
+        binary::{Home, Settings},
+        eventually,
+        imap::{Imap, Untagged},
+        proof_size,
+    },
+};
+use ringmail::mail::mailbox::Flags;
+
+const ANN: &str = "ann@x.example";
+const TOGETHER: usize = 1000;
+const SESSIONS: usize = 1000;
+
+/// Octets that a session which only waits may take.
+const SESSION_MAX: u64 = 32 * 1024;
+
+#[test]
+fn a_large_mailbox_is_as_quick_as_a_small_one_and_sessions_on_it_are_small() {
+    let messages = proof_size("RINGMAIL_PROOF_MESSAGES", 100_000);
+    let mut settings = Settings::mailboxes("");
+    settings.smtp = "connections_per_client_max = 5000\n".to_owned();
+    let home = Home::new(&settings);
+    let began = Instant::now();
+    fill(&home, messages);
+    println!("{messages} messages made in {:?}", began.elapsed());
+    let ringmail = home.start();
+    let server = ringmail.port_of("imap");
+    let mut client = Imap::login(server, ANN);
+    client.patience(Duration::from_secs(120));
+    timed(&mut client, "STATUS INBOX (MESSAGES UNSEEN UIDNEXT SIZE)");
+    let selected = timed(&mut client, "SELECT INBOX");
+    assert!(selected.contains(&Untagged::Exists(messages as u32)));
+    let last = timed(
+        &mut client,
+        &format!("FETCH {}:* (UID FLAGS ENVELOPE BODYSTRUCTURE)", messages - 49),
+    );
+    assert_eq!(last.len(), 50);
+    let unseen: Vec<u32> = (1..=messages as u32).filter(|number| number % 10 == 0).collect();
+    assert_eq!(timed(&mut client, "SEARCH UNSEEN"), [Untagged::Search(unseen)]);
+    timed(&mut client, "SEARCH RETURN (COUNT) UNSEEN");
+    let wanted = messages as u32 / 2;
+    let found = timed(&mut client, &format!("SEARCH SUBJECT \"number {wanted}.\""));
+    assert_eq!(found, [Untagged::Search(vec![wanted])]);
+    timed(&mut client, "FETCH 1:* (UID FLAGS)");
+    drop(client);
+    watch(&ringmail, server);
+    ringmail.stop();
+}
+
+fn fill(home: &Home, messages: usize) {
+    let mut store = Direct::open(home);
+    store.add_accounts([ANN.to_owned()].into_iter());
+    let account = store.account(ANN);
+    for first in (1..=messages).step_by(TOGETHER) {
+        let numbers = first..=messages.min(first + TOGETHER - 1);
+        let made = numbers.map(|number| {
+            let seen = if number % 10 == 0 { Flags::default() } else { Flags::SEEN };
+            let text = format!(
+                "From: Bob <bob@y.example>\r\nTo: Ann <{ANN}>\r\nSubject: number {number}.\r\n\
+                 Date: Mon, 23 Nov 2026 09:05:00 +0000\r\nMessage-ID: <{number}@y.example>\r\n\
+                 \r\nHello {number}.\r\n"
+            );
+            (text.into_bytes(), seen)
+        });
+        store.append(account, made);
+    }
+    store.close();
+}
+
+fn timed(client: &mut Imap, command: &str) -> Vec<Untagged> {
+    let began = Instant::now();
+    let reply = client.must(command);
+    println!("{:>12?}  {command}", began.elapsed());
+    reply.untagged
+}
+
+/// Sessions that have the mailbox selected, half of them in IDLE.
+fn watch(ringmail: &super::support::binary::Ringmail, server: std::net::SocketAddr) {
+    let mut sessions = Vec::new();
+    let open = |sessions: &mut Vec<Imap>, count: usize| {
+        for number in 0..count {
+            let mut client = Imap::login(server, ANN);
+            client.must("SELECT INBOX");
+            if number % 2 == 0 {
+                client.idle().unwrap();
+            }
+            sessions.push(client);
+        }
+    };
+    // What every process takes once is not a session's.
+    open(&mut sessions, 50);
+    let before = ringmail.memory();
+    open(&mut sessions, SESSIONS);
+    let each = ringmail.memory().saturating_sub(before) / SESSIONS as u64;
+    println!("{SESSIONS} sessions take {each} octets each");
+    assert!(each < SESSION_MAX, "{each} octets");
+    let ports: BTreeSet<u16> =
+        sessions.iter().map(|client| client.stream().local_addr().unwrap().port()).collect();
+    assert_eq!(ports.len(), SESSIONS + 50);
+    drop(sessions);
+    eventually("the sessions are closed", || (ringmail.open_descriptors() < 200).then_some(()));
+}
