@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("haraka", include_str!("../../peers/haraka.toml")),
     ("kumomta", include_str!("../../peers/kumomta.toml")),
     ("stalwart", include_str!("../../peers/stalwart.toml")),
+    ("ringmail-imap", include_str!("../../peers/ringmail-imap.toml")),
     ("dovecot", include_str!("../../peers/dovecot.toml")),
 ];
 
