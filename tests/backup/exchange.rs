@@ -151,3 +151,29 @@ fn an_import_over_the_quota_says_so() {
         server.into_iter().for_each(|server| server.stop());
     }
 }
+
+/// What is no mail is told, and what a Maildir's owner laid there to read other files is left out.
+#[test]
+fn what_is_no_mail_is_not_imported() {
+    let home = home();
+    let import = |format: &str, path: &Path| {
+        let words = ["import", "--account", "ann@rcpt.example", "--format", format, text(path)];
+        home.command(&words, "")
+    };
+    let garbage = home.beside("garbage");
+    fs::write(&garbage, "Subject: no mbox\n\nFrom b@x.example Thu Jan  1 00:00:00 1970\n").unwrap();
+    let said = failed(import("mbox", &garbage));
+    assert!(said.contains("no mbox; the first line of an mbox begins with"), "{said}");
+    let empty = home.beside("empty");
+    fs::create_dir(&empty).unwrap();
+    let said = failed(import("maildir", &empty));
+    assert!(said.contains("no Maildir; name the directory that has"), "{said}");
+    let mail = home.beside("mail");
+    write_maildir(&mail, &messages()[..1]);
+    std::os::unix::fs::symlink(&garbage, mail.join("new/link")).unwrap();
+    fs::create_dir(mail.join("new/folder")).unwrap();
+    let output = import("maildir", &mail);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(done(output).contains(": 1 messages in 1 mailboxes"));
+    assert_eq!(told.matches("left out, as it is no file").count(), 2, "{told}");
+}

@@ -13,7 +13,7 @@ use std::{
 use ringmail::{random::Random, shell::backup as library};
 
 use super::{
-    backup, home_with_account, settings,
+    backup, done, failed, home_with_account, settings,
     support::{
         binary::Home,
         eventually, proof_size,
@@ -85,4 +85,22 @@ fn a_killed_run_leaves_the_last_backup_good() {
         server.kill();
     });
     assert_eq!(library::verify(&dir, &mut |told| panic!("{told}")).unwrap().faults, 0);
+}
+
+/// A restore that was cut off leaves nothing that could be served as an empty store.
+#[test]
+fn half_a_restore_is_not_served() {
+    let settings = settings(&Sink::down(Script::default()));
+    let home = home_with_account(&settings);
+    let dir = home.beside("backup");
+    backup(&home, &dir);
+    let again = Home::new(&settings);
+    fs::create_dir_all(again.data().join("queue/new")).unwrap();
+    fs::write(again.data().join("restoring"), "").unwrap();
+    let said = failed(again.command(&["account", "list"], ""));
+    assert!(said.contains("did not come to its end; run `ringmail restore` again"), "{said}");
+    let (status, said) = again.start_in_vain();
+    assert!(!status.success() && said.contains("`ringmail restore` again"), "{said}");
+    done(again.command(&["restore", text(&dir)], ""));
+    assert!(done(again.command(&["account", "list"], "")).contains("bob@rcpt.example"));
 }
