@@ -68,6 +68,15 @@ impl Uids {
         if first > last {
             return;
         }
+        // Most sets are made from front to back.
+        if let Some(end) = self.runs.last_mut().filter(|end| end.last < first) {
+            let before = end.before + end.count();
+            match end.last + 1 == first {
+                true => end.last = last,
+                false => self.runs.push(Run { first, last, before }),
+            }
+            return;
+        }
         // The runs that touch or overlap the new one melt into it.
         let from = self.runs.partition_point(|run| run.last.saturating_add(1) < first);
         let to = self.runs.partition_point(|run| run.first <= last.saturating_add(1));
