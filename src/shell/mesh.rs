@@ -45,7 +45,8 @@ impl Mesh {
 
     /// Posts answers to `core` and wakes it once.
     ///
-    /// There is room: the relay has at most `INBOX_RESERVED` questions open.
+    /// There is room: the relay has at most `INBOX_RESERVED` questions open, and news of a mailbox
+    /// waits in an inbox once.
     pub fn post(&self, core: u16, inputs: impl IntoIterator<Item = Input>) {
         let inbox = &self.inboxes[usize::from(core)];
         for mut input in inputs {
@@ -77,7 +78,7 @@ impl Mesh {
 
     /// Wakes the cores whose sessions look at a mailbox that a commit has changed.
     pub fn tell_changed(&self, mailbox: MailboxId) {
-        for core in self.watches.cores(mailbox) {
+        for core in self.watches.ring(mailbox) {
             self.post(core, [Input::MailboxChanged { mailbox }]);
         }
     }
@@ -94,7 +95,11 @@ impl Mesh {
 
     /// The next input for `core`.
     pub fn take(&self, core: u16) -> Option<Input> {
-        self.inboxes[usize::from(core)].queue.pop()
+        let input = self.inboxes[usize::from(core)].queue.pop();
+        if let Some(Input::MailboxChanged { mailbox }) = input {
+            self.watches.heard(core, mailbox);
+        }
+        input
     }
 }
 

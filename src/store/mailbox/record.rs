@@ -74,6 +74,12 @@ pub struct GhostRecord {
     pub entry: Entry,
 }
 
+impl From<GhostRecord> for Entry {
+    fn from(ghost: GhostRecord) -> Self {
+        ghost.entry
+    }
+}
+
 /// What is counted of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HeldRecord {

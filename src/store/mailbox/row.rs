@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{
     key,
-    record::{Stored, decode, encode},
+    record::{GhostRecord, Stored, decode, encode},
 };
 use crate::{
     limits::EDITED_TOGETHER,
@@ -68,9 +68,34 @@ pub fn entries<R: Reads>(
     found: &mut Vec<Entry>,
     warn: &mut dyn FnMut(String),
 ) -> Result<Option<Uid>, R::Error> {
+    messages::<Entry, R>(reads, Table::Entry, mailbox, range, limit, found, warn)
+}
+
+/// The same of ghosts.
+pub fn ghosts<R: Reads>(
+    reads: &R,
+    mailbox: MailboxId,
+    range: RangeInclusive<Uid>,
+    limit: usize,
+    found: &mut Vec<Entry>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Option<Uid>, R::Error> {
+    messages::<GhostRecord, R>(reads, Table::Ghost, mailbox, range, limit, found, warn)
+}
+
+/// The same of any table of messages.
+fn messages<T: Stored + Into<Entry>, R: Reads>(
+    reads: &R,
+    table: Table,
+    mailbox: MailboxId,
+    range: RangeInclusive<Uid>,
+    limit: usize,
+    found: &mut Vec<Entry>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Option<Uid>, R::Error> {
     let full = found.len() + limit;
     let mut next = None;
-    reads.walk(Table::Entry, &key::message(mailbox, *range.start()), &mut |key, value| {
+    reads.walk(table, &key::message(mailbox, *range.start()), &mut |key, value| {
         let Some((of, uid)) = key::read_message(key) else { return false };
         if of != mailbox || uid > *range.end() {
             return false;
@@ -79,9 +104,9 @@ pub fn entries<R: Reads>(
             next = Some(uid);
             return false;
         }
-        match decode(Table::Entry, key, value) {
-            Ok(entry) => found.push(entry),
-            Err(error) => warn(damage(Table::Entry, key, error)),
+        match decode::<T>(table, key, value) {
+            Ok(message) => found.push(message.into()),
+            Err(error) => warn(damage(table, key, error)),
         }
         true
     })?;

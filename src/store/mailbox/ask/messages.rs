@@ -1,7 +1,5 @@
 //! Messages of a mailbox in pages, those too that were expunged and are still looked at.
 
-use std::ops::RangeInclusive;
-
 use crate::{
     limits::{LISTED_MAX, LISTED_OCTETS, LISTED_RUNS_MAX},
     mail::mailbox::{Content, ContentId, Entry, Found, Listed, MailboxId, Uid, Uids, Want},
@@ -10,8 +8,8 @@ use crate::{
         content::Unpress,
         mailbox::{
             held, key,
-            record::{GhostRecord, HeldRecord, decode},
-            row::{Fault, Step, damage, entries},
+            record::HeldRecord,
+            row::{Fault, Step, entries, ghosts},
         },
     },
 };
@@ -101,35 +99,6 @@ fn next_ghost<R: Reads>(reads: &R, mailbox: MailboxId, from: Uid) -> Result<Opti
     let found = reads.key_from(Table::Ghost, &key::message(mailbox, from))?;
     let found = found.and_then(key::read_message).filter(|(of, _)| *of == mailbox);
     Ok(found.map(|(_, uid)| uid))
-}
-
-/// Puts the ghosts of a range behind `found`, at most `limit`; the UID of the next one.
-fn ghosts<R: Reads>(
-    reads: &R,
-    mailbox: MailboxId,
-    range: RangeInclusive<Uid>,
-    limit: usize,
-    found: &mut Vec<Entry>,
-    warn: &mut dyn FnMut(String),
-) -> Result<Option<Uid>, R::Error> {
-    let full = found.len() + limit;
-    let mut next = None;
-    reads.walk(Table::Ghost, &key::message(mailbox, *range.start()), &mut |key, value| {
-        let Some((of, uid)) = key::read_message(key) else { return false };
-        if of != mailbox || uid > *range.end() {
-            return false;
-        }
-        if found.len() >= full {
-            next = Some(uid);
-            return false;
-        }
-        match decode::<GhostRecord>(Table::Ghost, key, value) {
-            Ok(ghost) => found.push(ghost.entry),
-            Err(error) => warn(damage(Table::Ghost, key, error)),
-        }
-        true
-    })?;
-    Ok(next)
 }
 
 /// How much of a content an answer shows, from its beginning.
