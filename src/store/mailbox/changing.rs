@@ -136,6 +136,10 @@ impl Changing {
         let record = MailboxRecord { account: self.account, standing: self.standing };
         write(rows, Table::Mailbox, &key::mailbox(mailbox), &record)?;
         touched.push(mailbox);
+        if (self.added.messages, self.removed.messages) == (0, 0) {
+            // Flags count for no quota: a row less to write.
+            return Ok(Some(modseq));
+        }
         let key = key::account(self.account);
         match read::<AccountRecord, R>(rows, Table::Account, &key) {
             Ok(Some(mut account)) => {
