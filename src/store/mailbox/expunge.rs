@@ -2,7 +2,7 @@
 
 use super::{
     changing::Changing,
-    marks::{Kind, marked},
+    marks::{Kind, Reach, marked},
     row::{Step, each},
 };
 use crate::{
@@ -18,7 +18,7 @@ pub fn expunge<R: Rows>(
     touched: &mut Vec<MailboxId>,
 ) -> Step<Done, R::Error> {
     let changing = Changing::open(rows, mailbox)?;
-    let [deleted] = marked(rows, changing.standing(), [Kind::Deleted], &mut drop)?;
+    let [deleted] = marked(rows, changing.standing(), [(Kind::Deleted, Reach::All)], &mut drop)?;
     let going = match uids {
         Some(uids) => deleted.intersection(uids),
         None => deleted,

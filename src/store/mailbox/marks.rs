@@ -28,6 +28,14 @@ pub enum Kind {
     Deleted,
 }
 
+/// How many of the marked messages are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    All,
+    /// The first one is enough: every tenth of a million unseen would be a hundred thousand runs.
+    First,
+}
+
 /// The marks of `MARKS_UIDS` UIDs in a row, a bitmap for each kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Block([[u64; WORDS]; 3]);
@@ -75,11 +83,11 @@ impl Marks {
     }
 }
 
-/// All messages of a mailbox that bear a mark, for each of these marks, in one walk.
+/// The messages of a mailbox that bear a mark, for each of these marks, in one walk.
 pub fn marked<R: Reads, const KINDS: usize>(
     reads: &R,
     standing: &Standing,
-    kinds: [Kind; KINDS],
+    kinds: [(Kind, Reach); KINDS],
     warn: &mut dyn FnMut(String),
 ) -> Step<[Uids; KINDS], R::Error> {
     let mailbox = standing.mailbox;
@@ -96,7 +104,10 @@ pub fn marked<R: Reads, const KINDS: usize>(
             Ok(block) => {
                 present += block.count(Kind::Present);
                 let each = kinds.iter().zip(&mut sets);
-                each.for_each(|(kind, uids)| block.put_runs(*kind, number, uids));
+                each.for_each(|((kind, reach), uids)| match reach {
+                    Reach::First if !uids.is_empty() => {}
+                    _ => block.put_runs(*kind, number, uids),
+                });
             }
             Err(error) => {
                 warn(damage(Table::Marks, key, error));
@@ -119,7 +130,7 @@ pub fn marked<R: Reads, const KINDS: usize>(
             .map_err(Fault::Rows)?;
         for entry in page.drain(..) {
             let each = kinds.iter().zip(&mut sets);
-            let bears = each.filter(|(kind, _)| bears(entry.flags, **kind));
+            let bears = each.filter(|((kind, _), _)| bears(entry.flags, *kind));
             bears.for_each(|(_, uids)| uids.insert(entry.uid));
         }
     }

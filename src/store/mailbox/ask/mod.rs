@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{
     directory::account,
     held, key,
-    marks::{Kind, marked},
+    marks::{Kind, Reach, marked},
     record::{AccountRecord, MailboxRecord},
     resolve::resolve,
     row::{Fault, Step, damage, read},
@@ -72,7 +72,7 @@ fn find<R: Reads>(
         }
         Ask::Marked { mailbox, mark } => Found::Marked(match standing(reads, *mailbox)? {
             Some(standing) => {
-                let [uids] = marked(reads, &standing, [Kind::from(*mark)], warn)?;
+                let [uids] = marked(reads, &standing, [(Kind::from(*mark), Reach::All)], warn)?;
                 uids
             }
             None => Uids::default(),
@@ -115,7 +115,8 @@ fn open<R: Reads>(
     let Some(standing) = standing(reads, mailbox)? else {
         return Err(missing(Table::Mailbox, &key::mailbox(mailbox)));
     };
-    let [uids, unseen] = marked(reads, &standing, [Kind::Present, Kind::Unseen], warn)?;
+    let kinds = [(Kind::Present, Reach::All), (Kind::Unseen, Reach::First)];
+    let [uids, unseen] = marked(reads, &standing, kinds, warn)?;
     Ok(Some(Opened { standing, uids, first_unseen: unseen.first() }))
 }
 

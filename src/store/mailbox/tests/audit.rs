@@ -13,7 +13,7 @@ use crate::{
         content::Unpress,
         mailbox::{
             held, key,
-            marks::{Kind, marked},
+            marks::{Kind, Reach, marked},
             record::{
                 AccountRecord, FolderRecord, GhostRecord, HeldRecord, MailboxRecord, Stored, decode,
             },
@@ -80,7 +80,8 @@ impl Map {
         for (kind, uids) in
             [(Kind::Present, present), (Kind::Unseen, unseen), (Kind::Deleted, deleted)]
         {
-            let marks = marked(self, standing, [kind], &mut |sentence| panic!("{sentence}"));
+            let marks =
+                marked(self, standing, [(kind, Reach::All)], &mut |sentence| panic!("{sentence}"));
             let [marks] = marks.unwrap();
             assert_eq!(marks.iter().collect::<Vec<_>>(), uids, "{kind:?}");
         }
