@@ -186,6 +186,22 @@ pub const SETTLE_GATHER: Duration = Duration::from_millis(20);
 /// Loads one core may have asked for without an answer.
 pub const LOAD_IN_FLIGHT_MAX: usize = 4096;
 
+/// Rows that one look of a core at the store reads, some 50 µs of them; what needs more is asked of
+/// the thread that reads.
+pub const GLANCE_ROWS: usize = 64;
+
+/// Messages of a question that a core looks for by itself.
+pub const GLANCE_MESSAGES: u32 = 8;
+
+/// Looks in a row before a core turns to its ring again.
+pub const GLANCES_IN_TURN: usize = 4;
+
+/// A look that takes longer has waited for the disk, or for a processor.
+pub const GLANCE_SLOW: Duration = Duration::from_millis(1);
+
+/// How long a core then leaves looking to the thread that reads.
+pub const GLANCE_REST: Duration = Duration::from_secs(1);
+
 /// Readers of the store's map at one time.
 pub const STORE_READERS_MAX: u32 = 126;
 

@@ -13,7 +13,7 @@ use heed::{CommitOrAbort, EnvOpenOptions, types::Bytes as Octets};
 use proptest::prelude::*;
 use ringmail::{
     config,
-    limits::{BODY_ROW, CLEARED_ROWS_MAX},
+    limits::{BODY_ROW, CLEARED_ROWS_MAX, GLANCE_ROWS},
     mail::{
         Address, Class, DestinationKey, Due, Envelope, Message, Parcel, ParcelId, QueueId,
         Recipient, Wire,
@@ -694,6 +694,8 @@ fn mailboxes_on_the_disk_and_in_a_map_are_the_same() {
         assert_eq!(rig.change(vec![Change::Mailbox(Box::new(spool))]), [Ok(())]);
         rig.store.stop();
         let mut rig = Rig::open(dir.path(), 0);
+        let mut glance = rig.handle.glance();
+        let mut glanced = 0;
         // Nobody looks at what was expunged: the start clears it away, in its own time.
         while purge(&mut map, &|_| None, CLEARED_ROWS_MAX).unwrap().more {}
         for load in asks() {
@@ -708,12 +710,60 @@ fn mailboxes_on_the_disk_and_in_a_map_are_the_same() {
                 );
                 std::thread::yield_now();
             }
+            // A core that looks by itself sees the same, or leaves it to the thread.
+            let by_itself = glance.answer(&load);
+            glanced += usize::from(by_itself.is_some());
+            assert!(by_itself.is_none_or(|loaded| loaded == of_map), "seed {seed}: {load:?}");
         }
+        assert!(glanced > 0, "seed {seed}");
         let Loaded::Mailbox(found) = rig.load(asks().swap_remove(0)) else { panic!("no account") };
         assert!(matches!(*found, Found::Account(Some(_))));
         rig.store.stop();
         assert!(dump(dir.path()) == map, "seed {seed}");
     }
+}
+
+#[test]
+fn a_core_looks_by_itself_where_a_few_rows_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    begin_at_one(dir.path());
+    let mut rig = Rig::open(dir.path(), 0);
+    let account = ringmail::mail::mailbox::AccountId(1);
+    let (key, password) = (Bytes::from("a@x.example"), Bytes::from("hash"));
+    let added = Act::Directory(Directory::AddAccount { key, password, quota: None });
+    assert_eq!(rig.change(vec![Change::Mailbox(Box::new(added))]), [Ok(())]);
+    let load = Load::Mailbox(Box::new(Ask::Folders { account, after: None, standing: true }));
+    let mut glance = rig.handle.glance();
+    assert_eq!(glance.answer(&load), Some(rig.load(load.clone())));
+
+    // Each commit is seen by the next look; one that would take more rows is given up.
+    let subscribe = |number: usize| {
+        let name = MailboxName::parse(&format!("folder {number}")).unwrap();
+        Change::Mailbox(Box::new(Act::Subscribe { account, name, on: true }))
+    };
+    for number in 0..GLANCE_ROWS {
+        assert_eq!(rig.change(vec![subscribe(number)]), [Ok(())]);
+        let all = rig.load(load.clone());
+        // The account has some names of its own.
+        let brief = number < GLANCE_ROWS / 2;
+        assert!(glance.answer(&load).map_or(!brief, |loaded| loaded == all), "{number}");
+    }
+    assert_eq!(glance.answer(&load), None);
+    // What is no reader's question is never looked for.
+    let body = Load::Body { message: QueueId::from_u64(1), offset: 0, octets: 1 };
+    assert_eq!(glance.answer(&body), None);
+    drop(glance);
+    rig.store.stop();
+
+    // What is damaged is told once, by the thread.
+    tamper(dir.path(), Table::Account, &1u64.to_be_bytes(), Some(b"damaged"));
+    let mut rig = Rig::open(dir.path(), 0);
+    let usage = Load::Mailbox(Box::new(Ask::Usage { account }));
+    assert_eq!(rig.handle.glance().answer(&usage), None);
+    assert_eq!(rig.warnings.lock().unwrap().len(), 0);
+    assert_eq!(rig.load(usage), Loaded::Failed(StoreError::Failed));
+    assert_eq!(rig.warnings.lock().unwrap().len(), 1);
+    rig.store.stop();
 }
 
 /// One step of a random life of the queue.

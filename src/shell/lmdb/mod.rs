@@ -1,8 +1,10 @@
-//! The store at work: one thread commits for all cores, one reads for them.
+//! The store at work: one thread commits for all cores, one reads for them, and a core looks for
+//! itself where a few rows answer.
 
 mod clearing;
 mod commit;
 mod fill;
+mod glance;
 mod intake;
 mod load;
 mod open;
@@ -12,7 +14,7 @@ mod tables;
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -27,6 +29,7 @@ use self::{
 };
 pub use self::{
     fill::Filling,
+    glance::Glance,
     open::{OpenError, open},
     source::Source,
     tables::LmdbReads,
@@ -66,6 +69,7 @@ pub struct Store {
 pub struct Handle {
     intake: Arc<Intake>,
     asks: Sender<Ask>,
+    tables: Weak<Tables>,
 }
 
 /// Whom an answer is for.
@@ -106,13 +110,14 @@ impl Opened {
         let failure = Failure::default();
         let writer =
             Writer::new(&self, mesh.clone(), cores, intake.clone(), failure.clone(), warn.clone());
-        let tables = self.tables;
+        let Opened { tables, .. } = self;
+        let handle = Handle { intake: intake.clone(), asks, tables: Arc::downgrade(&tables) };
         let writer = thread::Builder::new().name("store".into()).spawn(move || writer.run())?;
         let loader = thread::Builder::new()
             .name("load".into())
             .spawn(move || load::run(&asked, &tables, &mesh, &warn));
         match loader {
-            Ok(loader) => Ok(Store { handle: Handle { intake, asks }, failure, writer, loader }),
+            Ok(loader) => Ok(Store { handle, failure, writer, loader }),
             Err(error) => {
                 intake.stop();
                 let _ = writer.join();
@@ -154,6 +159,11 @@ impl Handle {
     pub fn load(&self, core: u16, ticket: Ticket, load: Load) {
         // Fails only when the thread has ended: nobody waits for answers then.
         let _ = self.asks.send(Ask::Load { asker: Asker::Core(core, ticket), load });
+    }
+
+    /// For a core that looks by itself.
+    pub fn glance(&self) -> Glance {
+        Glance::new(self.tables.clone())
     }
 
     /// Waits until the change is on stable storage: for threads that are no ring.
