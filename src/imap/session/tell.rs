@@ -119,7 +119,7 @@ impl Job {
                 continue;
             }
             told.insert(entry.uid);
-            if let Some(form) = self.form_of(entry, view.told, form) {
+            if let Some(form) = self.form_of(entry, form) {
                 view.write_entry(entry, form, out);
             }
         }
@@ -143,14 +143,10 @@ impl Job {
         }
     }
 
-    /// How a change is told behind those up to `told`; `None`: the client knows it already.
-    fn form_of(&self, entry: &Entry, told: ModSeq, form: EntryForm) -> Option<EntryForm> {
-        // Only where all changes since were the client's own can it hide nobody else's: a message
-        // shows its last change only, and one of another session may have come just ahead of ours.
-        let next = |place: usize| told.0 + 1 + place as u64;
-        match self.how.own.binary_search(&entry.modseq) {
-            Ok(place) if next(place) == entry.modseq.0 => {}
-            _ => return Some(form),
+    /// How a change is told; `None`: the client knows it already.
+    fn form_of(&self, entry: &Entry, form: EntryForm) -> Option<EntryForm> {
+        if self.how.own.binary_search(&entry.modseq).is_err() {
+            return Some(form);
         }
         // RFC 7162 §3.1.3: `.SILENT` keeps the flags back, not the MODSEQ.
         let told = self.how.own_modseq && form.modseq;
