@@ -12,7 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::watches::Watches;
 use crate::{
     limits::{INBOX_MAX, INBOX_RESERVED},
-    mail::{Parcel, mailbox::MailboxId},
+    mail::Parcel,
     relay::Input,
 };
 
@@ -74,13 +74,6 @@ impl Mesh {
     /// Who looks at which mailbox.
     pub fn watches(&self) -> &Watches {
         &self.watches
-    }
-
-    /// Wakes the cores whose sessions look at a mailbox that a commit has changed.
-    pub fn tell_changed(&self, mailbox: MailboxId) {
-        for core in self.watches.ring(mailbox) {
-            self.post(core, [Input::MailboxChanged { mailbox }]);
-        }
     }
 
     /// What the core's ring reads 8 octets from to be woken.

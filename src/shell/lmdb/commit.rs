@@ -199,8 +199,11 @@ impl Writer {
             Some(purged) => self.clearing.cleared(purged),
             None => self.clearing.look_again(!written.touched.is_empty(), watches.said()),
         }
+        // With the answers: one bell for all that a core is told of a commit.
         for mailbox in written.touched {
-            self.mesh.tell_changed(mailbox);
+            for core in watches.ring(mailbox) {
+                self.answers[usize::from(core)].push(Input::MailboxChanged { mailbox });
+            }
         }
         Ok(written.done)
     }
