@@ -171,8 +171,12 @@ pub const GATHER_COMMITS: u32 = 2;
 /// Messages in one commit that show that more than one client is sending.
 pub const GATHER_COMPANY: usize = 2;
 
-/// Nothing more came for so long: a commit does not wait any longer.
-pub const GATHER_SILENCE: Duration = Duration::from_millis(1);
+/// A commit does not wait any longer when nothing more came in this part of its patience. With one
+/// look or two, a crowd that is complete would be taken for a flow, and made to wait each time.
+pub const GATHER_LOOKS: u32 = 4;
+
+/// Nor is it silence before so long a time: strangers do not come evenly.
+pub const GATHER_SILENCE_MIN: Duration = Duration::from_micros(150);
 
 /// A commit does not wait for more messages than these: the sync is well shared by then.
 pub const GATHER_ENOUGH: usize = 32;
@@ -680,7 +684,8 @@ const _: () = assert!(MAP_SIZE_MIN <= MAP_SIZE_MAX);
 const _: () = assert!(RECIPIENTS_MAX <= PARCELS_MAX);
 const _: () = assert!(PAGE_PARCELS <= WINDOW_LOW && WINDOW_LOW < WINDOW_PER_DESTINATION);
 const _: () = assert!(WINDOW_PER_DESTINATION < WINDOW_MAX);
-const _: () = assert!(GATHER_SILENCE.as_micros() < COMMIT_GATHER.as_micros());
+const _: () =
+    assert!(GATHER_SILENCE_MIN.as_micros() * (GATHER_LOOKS as u128) < COMMIT_GATHER.as_micros());
 const _: () = assert!(COMMIT_GATHER.as_micros() < SETTLE_GATHER.as_micros());
 const _: () = assert!(1 + 2 * MX_MAX < DNS_IN_FLIGHT_MAX);
 const _: () = assert!(DNS_CACHE_SWEEP < DNS_CACHE_ENTRIES_MIN);

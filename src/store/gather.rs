@@ -2,8 +2,8 @@
 
 use crate::{
     limits::{
-        COMMIT_GATHER, GATHER_COMMITS, GATHER_COMPANY, GATHER_ENOUGH, GATHER_HOLD, GATHER_SILENCE,
-        SETTLE_GATHER,
+        COMMIT_GATHER, GATHER_COMMITS, GATHER_COMPANY, GATHER_ENOUGH, GATHER_HOLD, GATHER_LOOKS,
+        GATHER_SILENCE_MIN, SETTLE_GATHER,
     },
     time::Duration,
 };
@@ -65,7 +65,8 @@ impl Gather {
             return Advice::Commit;
         }
         self.seen = Some(messages);
-        Advice::Wait { messages: self.target, time: time.min(GATHER_SILENCE) }
+        let silence = GATHER_SILENCE_MIN.max(patience / GATHER_LOOKS);
+        Advice::Wait { messages: self.target, time: time.min(silence) }
     }
 
     /// A commit of this many messages is done, and took so long.
@@ -95,6 +96,9 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
+    /// At the longest patience.
+    const SILENCE: Duration =
+        Duration::from_nanos(COMMIT_GATHER.as_nanos() as u64 / GATHER_LOOKS as u64);
     const MICRO: Duration = Duration::from_micros(1);
 
     /// Messages at these times, in microseconds, with commits that take `sync`: the sizes of the
@@ -157,9 +161,9 @@ mod tests {
         for crowd in [2, 4, 8, 16] {
             gather.committed(crowd, COMMIT_GATHER);
         }
-        let wait = Advice::Wait { messages: GATHER_ENOUGH, time: GATHER_SILENCE };
+        let wait = Advice::Wait { messages: GATHER_ENOUGH, time: SILENCE };
         assert_eq!(gather.advise(1, Duration::ZERO), wait);
-        assert_eq!(gather.advise(1, GATHER_SILENCE), Advice::Commit);
+        assert_eq!(gather.advise(1, SILENCE), Advice::Commit);
         gather.committed(1, COMMIT_GATHER);
         assert_eq!(gather.advise(1, Duration::ZERO), Advice::Commit);
     }
@@ -176,6 +180,40 @@ mod tests {
             gather.committed(8, COMMIT_GATHER);
         }
         assert!((1..=40).contains(&waits_in_vain), "{waits_in_vain}");
+    }
+
+    #[test]
+    fn a_crowd_that_is_complete_is_not_kept_waiting_for_more() {
+        // Each of them comes back within 300 µs of its answer, and none is left to come then.
+        for (crowd, sync) in [(5, 200), (12, 500), (20, 500), (20, 1000), (31, 3000)] {
+            let mut gather = Gather::default();
+            let mut random = Random::from_seed([crowd as u8; 32]);
+            let (mut now, mut cycles) = (0, 0);
+            let mut back: Vec<u64> = vec![0; crowd];
+            while now < 1_000_000 {
+                now = now.max(back.iter().copied().min().unwrap_or(0));
+                let oldest = back.iter().copied().min().unwrap_or(0);
+                let there = |now: u64| back.iter().filter(|&&at| at <= now).count();
+                while let Advice::Wait { messages, time } =
+                    gather.advise(there(now), Duration::from_micros(now - oldest))
+                {
+                    let mut order = back.clone();
+                    order.sort_unstable();
+                    let filled = order.get(messages - 1).copied().unwrap_or(u64::MAX);
+                    now = filled.min(now + time.as_micros() as u64).max(now + 1);
+                }
+                let size = there(now);
+                gather.committed(size, Duration::from_micros(sync));
+                let acknowledged = now + sync;
+                for at in back.iter_mut().filter(|at| **at <= now) {
+                    *at = acknowledged + 20 + u64::from(random.below(280));
+                }
+                now = acknowledged;
+                cycles += 1;
+            }
+            let mean = 1_000_000 / cycles;
+            assert!(mean < sync + 300 + sync / 8, "{crowd}, {sync}: {mean} µs");
+        }
     }
 
     #[test]
