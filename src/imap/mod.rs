@@ -6,6 +6,7 @@ mod fetch;
 pub mod frame;
 mod list;
 pub mod names;
+mod pages;
 mod parse;
 pub mod reply;
 mod search;

@@ -6,12 +6,13 @@ mod section;
 use self::message::{Message, Step};
 use super::{
     command::{BodyForm, BodyItem, Fetch, FetchItem, Section},
+    pages::Pages,
     reply::Reply,
     session::{Answer, Job as Jobs, Next, Tell, Telling, Turn, number, write_vanished},
     uids,
 };
 use crate::{
-    limits::LISTED_OCTETS,
+    limits::{LISTED_MAX, LISTED_OCTETS},
     mail::mailbox::{
         Act, Ask, Changes, Content, Done, FlagChange, Flags, Found, How, Listed, ModSeq, Uid, Uids,
         Want,
@@ -26,8 +27,7 @@ pub(super) struct Job {
     /// Reading a body sets `\Seen`.
     marks_seen: bool,
     stage: Stage,
-    /// Not asked for yet.
-    uids: Uids,
+    pages: Pages,
     page: std::vec::IntoIter<Listed>,
     current: Option<Box<Message>>,
     /// Own changes, told with the messages.
@@ -57,6 +57,8 @@ enum Stage {
 /// CHANGEDSINCE, and VANISHED with it (RFC 7162 §3.1.4, §3.2.6).
 #[derive(Debug)]
 struct Since {
+    /// Those that are fetched if they have changed.
+    wanted: Uids,
     changed: Uids,
     gone: Uids,
     /// What the command names, whether there are such messages or not; for VANISHED.
@@ -84,16 +86,20 @@ pub(super) fn begin(mut request: Fetch, turn: &mut Turn) -> Next {
         items: request.items,
         by_uid: request.by_uid,
         stage: Stage::Page,
-        uids,
+        pages: Pages::default(),
         page: Vec::new().into_iter(),
         current: None,
         own: Vec::new(),
         faults: Faults::default(),
     });
-    let Some(since) = request.changed_since else { return job.next_page(turn) };
+    let Some(since) = request.changed_since else {
+        job.pages = Pages::new(uids);
+        return job.next_page(turn);
+    };
     // Messages behind the last that is there may be among those that are gone: `*` is any.
     let named = request.vanished.then(|| uids::of_set(&request.set, Uid(u32::MAX)));
-    let since_job = Since { changed: Uids::default(), gone: Uids::default(), named };
+    let (changed, gone) = (Uids::default(), Uids::default());
+    let since_job = Since { wanted: uids, changed, gone, named };
     let ask = Ask::Changes { mailbox: view.mailbox, since, after: None };
     job.stage = Stage::Changes(Box::new(since_job));
     turn.ask(ask);
@@ -150,7 +156,7 @@ impl Job {
                 self.since(since, *changes, turn)
             }
             (Stage::Page, Answer::Found(Found::Messages { messages, rest })) => {
-                self.uids = rest.map_or_else(Uids::default, |uid| self.uids.from(uid));
+                rest.into_iter().for_each(|uid| self.pages.back_to(uid));
                 self.listed(messages, turn)
             }
             (Stage::Seen(page), Answer::Done(Done::Flagged { modseq, .. })) => {
@@ -181,7 +187,7 @@ impl Job {
     ) -> Next {
         let Some(view) = turn.peer.view() else { return Next::end(number()) };
         let changed = changes.changed.iter().map(|entry| entry.uid).collect();
-        since.changed = uids::union(&since.changed, &self.uids.intersection(&changed));
+        since.changed = uids::union(&since.changed, &since.wanted.intersection(&changed));
         if let Some(named) = &since.named {
             // What the client still counts is told when it may be.
             let gone = changes.gone.intersection(named).difference(&view.uids);
@@ -195,7 +201,7 @@ impl Job {
             return Next::Wait(Jobs::Fetch(self));
         }
         write_vanished(&since.gone, turn.out());
-        self.uids = since.changed;
+        self.pages = Pages::new(since.changed);
         self.next_page(turn)
     }
 
@@ -245,16 +251,12 @@ impl Job {
     }
 
     fn next_page(mut self: Box<Self>, turn: &mut Turn) -> Next {
-        if self.uids.is_empty() {
+        if self.pages.is_empty() {
             return self.end(turn);
         }
-        self.stage = Stage::Page;
-        let uids = self.uids.clone();
-        self.ask(uids, turn)
-    }
-
-    fn ask(self: Box<Self>, uids: Uids, turn: &mut Turn) -> Next {
         let Some(view) = turn.peer.view() else { return Next::end(number()) };
+        self.stage = Stage::Page;
+        let uids = self.pages.next(LISTED_MAX);
         let ask = Ask::Messages { mailbox: view.mailbox, uids, want: self.want };
         turn.ask(ask);
         Next::Wait(Jobs::Fetch(self))

@@ -17,11 +17,15 @@ use self::{
 use super::{
     command::{Search, SearchReturn},
     fetch::is_damaged,
+    pages::Pages,
     reply::Reply,
     session::{Answer, Job as Jobs, Next, Tell, Telling, Turn, number},
     uids,
 };
-use crate::mail::mailbox::{Ask, Entry, Found, Listed, Mark, StoreTrouble, Uids};
+use crate::{
+    limits::LISTED_MAX,
+    mail::mailbox::{Ask, Entry, Found, Listed, Mark, StoreTrouble, Uids},
+};
 
 pub(super) struct Job {
     by_uid: bool,
@@ -29,7 +33,9 @@ pub(super) struct Job {
     tree: Tree,
     stage: Stage,
     /// Where each level's knowledge is needed, messages that wait for it.
-    waiting: Vec<(Level, Uids)>,
+    waiting: Vec<(Level, Pages)>,
+    /// Found by what sets tell.
+    certain: Uids,
     results: Results,
     page: std::vec::IntoIter<Listed>,
     reader: Option<Box<Reader>>,
@@ -59,6 +65,7 @@ pub(super) fn begin(request: Search, turn: &mut Turn) -> Next {
         tree,
         stage: Stage::Marks(Vec::new()),
         waiting: Vec::new(),
+        certain: Uids::default(),
         results: Results::default(),
         page: Vec::new().into_iter(),
         reader: None,
@@ -78,8 +85,7 @@ impl Job {
                 self.next_mark(marks, turn)
             }
             (Stage::Page(at), Answer::Found(Found::Messages { messages, rest })) => {
-                let waiting = &mut self.waiting[at].1;
-                *waiting = rest.map_or_else(Uids::default, |uid| waiting.from(uid));
+                rest.into_iter().for_each(|uid| self.waiting[at].1.back_to(uid));
                 self.page = messages.into_iter();
                 self.go_through(at, turn)
             }
@@ -118,14 +124,11 @@ impl Job {
     fn start(mut self: Box<Self>, turn: &mut Turn) -> Next {
         let (certain, possible) = self.tree.bounds();
         self.waiting =
-            self.tree.levels().into_iter().map(|level| (level, Uids::default())).collect();
-        match self.waiting.first_mut() {
-            Some((_, waiting)) => {
-                *waiting = possible.difference(&certain);
-                self.results.uids = certain;
-            }
-            None => self.results.uids = certain,
+            self.tree.levels().into_iter().map(|level| (level, Pages::default())).collect();
+        if let Some((_, waiting)) = self.waiting.first_mut() {
+            *waiting = Pages::new(possible.difference(&certain));
         }
+        self.certain = certain;
         self.next_page(turn)
     }
 
@@ -134,14 +137,10 @@ impl Job {
         let Some(at) = self.waiting.iter().rposition(|(_, waiting)| !waiting.is_empty()) else {
             return self.end(turn);
         };
-        self.stage = Stage::Page(at);
-        let uids = self.waiting[at].1.clone();
-        self.ask(at, uids, turn)
-    }
-
-    fn ask(self: Box<Self>, at: usize, uids: Uids, turn: &mut Turn) -> Next {
         let Some(view) = turn.peer.view() else { return Next::end(number()) };
-        let want = self.waiting[at].0.want();
+        self.stage = Stage::Page(at);
+        let (level, waiting) = &mut self.waiting[at];
+        let (uids, want) = (waiting.next(LISTED_MAX), level.want());
         let ask = Ask::Messages { mailbox: view.mailbox, uids, want };
         turn.ask(ask);
         Next::Wait(Jobs::Search(self))
@@ -187,7 +186,8 @@ impl Job {
             }
         }
         if let Some((_, waiting)) = self.waiting.get_mut(at + 1) {
-            *waiting = uids::union(waiting, &undecided);
+            // Nobody waits there: those furthest on go first.
+            *waiting = Pages::new(undecided);
         }
         self.next_page(turn)
     }
@@ -204,7 +204,8 @@ impl Job {
         self.returns.is_some_and(|returns| returns.save)
     }
 
-    fn end(self: Box<Self>, turn: &mut Turn) -> Next {
+    fn end(mut self: Box<Self>, turn: &mut Turn) -> Next {
+        self.results.uids = uids::union(&self.certain, &self.results.uids);
         let modseq = self.tree.asks_modseq;
         let (rev2, tag) = (turn.peer.enabled.rev2, turn.tag.clone());
         let saves = self.saves();

@@ -10,9 +10,11 @@ use super::{
 use crate::{
     imap::{
         command::{Qresync, Select},
+        pages::Pages,
         reply::{Out, Reply},
         uids,
     },
+    limits::LISTED_MAX,
     mail::mailbox::{AccountId, Act, Ask, Changes, Found, Opened, Uid, Uids, Want},
 };
 
@@ -24,6 +26,8 @@ pub(in crate::imap) struct Selecting {
     /// What ended, and what has changed, since the client was here.
     vanished: Uids,
     changed: Uids,
+    /// Of those that have changed, what is still to be told.
+    pages: Pages,
 }
 
 pub(super) fn begin(account: AccountId, request: Select, turn: &mut Turn) -> Next {
@@ -39,7 +43,8 @@ pub(super) fn begin(account: AccountId, request: Select, turn: &mut Turn) -> Nex
     }
     turn.ask(Ask::Open { account, name: request.name.clone() });
     let (vanished, changed) = (Uids::default(), Uids::default());
-    let selecting = Selecting { request, uid_next: Uid(1), vanished, changed };
+    let (uid_next, pages) = (Uid(1), Pages::default());
+    let selecting = Selecting { request, uid_next, vanished, changed, pages };
     Next::Wait(Job::Select(Box::new(selecting)))
 }
 
@@ -56,13 +61,14 @@ impl Selecting {
                 let (true, Some(view)) = (more, turn.peer.view()) else {
                     // RFC 7162 §3.2.6: first what ended, then what has changed.
                     write_vanished(&self.vanished, turn.out());
+                    self.pages = Pages::new(std::mem::take(&mut self.changed));
                     return self.next_page(turn);
                 };
                 turn.ask(Ask::Changes { mailbox: view.mailbox, since, after });
                 Next::Wait(Job::Select(self))
             }
             Answer::Found(Found::Messages { messages, rest }) => {
-                self.changed = rest.map_or_else(Uids::default, |uid| self.changed.from(uid));
+                rest.into_iter().for_each(|uid| self.pages.back_to(uid));
                 let form = EntryForm::new(turn.peer.enabled, true);
                 if let Some(view) = turn.peer.view() {
                     for listed in &messages {
@@ -138,10 +144,10 @@ impl Selecting {
         self.changed = uids::union(&self.changed, &changed);
     }
 
-    fn next_page(self: Box<Self>, turn: &mut Turn) -> Next {
+    fn next_page(mut self: Box<Self>, turn: &mut Turn) -> Next {
         match turn.peer.view() {
-            Some(view) if !self.changed.is_empty() => {
-                let (mailbox, uids) = (view.mailbox, self.changed.clone());
+            Some(view) if !self.pages.is_empty() => {
+                let (mailbox, uids) = (view.mailbox, self.pages.next(LISTED_MAX));
                 turn.ask(Ask::Messages { mailbox, uids, want: Want::default() });
                 Next::Wait(Job::Select(self))
             }

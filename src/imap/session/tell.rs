@@ -9,9 +9,11 @@ use super::{
 };
 use crate::{
     imap::{
+        pages::Pages,
         reply::{Out, Reply},
         uids,
     },
+    limits::LISTED_MAX,
     mail::mailbox::{Ask, Changes, Entry, Found, ModSeq, Uid, Uids, Want},
 };
 
@@ -19,8 +21,11 @@ use crate::{
 pub(in crate::imap) struct Job {
     how: Telling,
     after: After,
-    /// Messages whose flags are still to be told though nothing changed.
+    /// Messages whose flags are to be told though nothing changed, and those told by a change.
     echo: Uids,
+    told: Uids,
+    /// What is left of them when all changes are told.
+    pages: Pages,
     /// Where the next page begins.
     from: Option<(ModSeq, Option<Uid>)>,
 }
@@ -37,7 +42,8 @@ pub(in crate::imap) enum After {
 /// Asks what has changed, where anything has.
 pub(super) fn begin(after: After, mut how: Telling, turn: &mut Turn) -> Next {
     let echo = std::mem::take(&mut how.echo);
-    let job = Box::new(Job { how, after, echo, from: None });
+    let (told, pages) = (Uids::default(), Pages::default());
+    let job = Box::new(Job { how, after, echo, told, pages, from: None });
     match turn.peer.view() {
         Some(view) if view.stale => job.ask(turn),
         _ => job.finish(turn),
@@ -77,7 +83,7 @@ impl Job {
                         view.write_entry(&listed.entry, form, &mut turn.steps.out);
                     }
                 }
-                self.echo = rest.map_or_else(Uids::default, |uid| self.echo.from(uid));
+                rest.into_iter().for_each(|uid| self.pages.back_to(uid));
                 match turn.is_full() {
                     true => Next::Rest(super::Job::Tell(self)),
                     false => self.finish(turn),
@@ -111,28 +117,26 @@ impl Job {
             view.keywords = changes.standing.keywords;
             view.write_flags(out);
         }
-        let mut told = Uids::default();
         let mut new = Uids::default();
         for entry in &changes.changed {
             if !view.uids.contains(entry.uid) {
                 new.insert(entry.uid);
                 continue;
             }
-            told.insert(entry.uid);
+            if !self.echo.is_empty() {
+                self.told.insert(entry.uid);
+            }
             if let Some(form) = self.form_of(entry, form) {
                 view.write_entry(entry, form, out);
             }
         }
         if !new.is_empty() {
-            view.uids = uids::union(&view.uids, &new);
+            new.runs().for_each(|run| view.uids.insert_run(run));
             // At once: the next page counts with them, and may be long in coming.
             let _ = write!(out, "* {} EXISTS\r\n", view.uids.count());
             if !enabled.rev2 {
                 let _ = write!(out, "* {} RECENT\r\n", view.recent());
             }
-        }
-        if !self.echo.is_empty() {
-            self.echo = self.echo.difference(&told);
         }
         self.from = changes.more.then_some((changes.upto, changes.within));
         // A change that is told in part is told again from its start, should this be interrupted.
@@ -161,17 +165,18 @@ impl Job {
             tell_gone(view, enabled.qresync, out);
             view.readable = view.told;
         }
-        let echo = self.echo.difference(&view.gone);
-        if echo.is_empty() {
+        let echo = std::mem::take(&mut self.echo);
+        if !echo.is_empty() {
+            self.pages = Pages::new(echo.difference(&self.told).difference(&view.gone));
+        }
+        if self.pages.is_empty() {
             // A client in IDLE says nothing by which it could be told later. One that takes
             // nothing is told when it does.
             let again = view.stale && matches!(self.after, After::Idle) && !turn.is_full();
             return if again { self.ask(turn) } else { self.end(turn) };
         }
-        let ask =
-            Ask::Messages { mailbox: view.mailbox, uids: echo.clone(), want: Want::default() };
-        self.echo = echo;
-        turn.ask(ask);
+        let (mailbox, uids) = (view.mailbox, self.pages.next(LISTED_MAX));
+        turn.ask(Ask::Messages { mailbox, uids, want: Want::default() });
         Next::Wait(super::Job::Tell(self))
     }
 

@@ -157,6 +157,27 @@ impl Uids {
         self.runs.iter().flat_map(|run| (run.first..=run.last).map(Uid))
     }
 
+    /// How many there are below `uid`.
+    pub fn count_below(&self, uid: Uid) -> u32 {
+        match self.run_from(uid.0).map(|index| self.runs[index]) {
+            Some(run) => run.before + uid.0.saturating_sub(run.first),
+            None => self.count(),
+        }
+    }
+
+    /// At most `count` of them, behind the first `skipped`; in time of the runs of these.
+    pub fn part(&self, skipped: u32, count: u32) -> Uids {
+        let mut part = Uids::default();
+        let from = self.runs.partition_point(|run| run.before + run.count() <= skipped);
+        let end = skipped.saturating_add(count);
+        for run in self.runs[from..].iter().take_while(|run| run.before < end) {
+            let first = run.first + skipped.saturating_sub(run.before);
+            let last = run.last.min(run.first + (end - run.before - 1));
+            part.insert_run(Uid(first)..=Uid(last));
+        }
+        part
+    }
+
     /// Those from `uid` on.
     pub fn from(&self, uid: Uid) -> Uids {
         let mut all = Uids::default();
@@ -216,6 +237,13 @@ mod tests {
             assert_eq!(set.sequence_of(Uid(*uid)), Some(sequence));
         }
         assert_eq!((set.at(0), set.at(set.count() + 1)), (None, None));
+        for at in 0..=model.len() {
+            let part = set.part(at as u32, 7).iter().map(|uid| uid.0).collect::<Vec<_>>();
+            assert_eq!(part, Vec::from_iter(model.iter().copied().skip(at).take(7)));
+        }
+        for uid in 0..70 {
+            assert_eq!(set.count_below(Uid(uid)) as usize, model.range(..uid).count());
+        }
         assert!(set.runs.windows(2).all(|pair| pair[0].last + 1 < pair[1].first));
     }
 
