@@ -316,6 +316,10 @@ pub const HALF_ROW: usize = 2012;
 /// Octets of an address that is a key of LMDB, which has 511.
 pub const ADDRESS_KEY_MAX: usize = 480;
 
+/// Messages that one act of IMAP changes: everybody waits for its commit. COPY is one act however
+/// many it copies, as it must be done whole or not at all (RFC 9051 §6.4.7).
+pub const EDITED_AT_ONCE: usize = 1024;
+
 /// Entries that an act on many messages has in memory together.
 pub const EDITED_TOGETHER: usize = 256;
 
@@ -678,6 +682,7 @@ const _: () = assert!(BODY_PIECE_MIN <= BODY_ROOM_FIRST && BODY_ROW <= BODY_ROOM
 const _: () = assert!(SPOOL_THRESHOLD <= SPOOL_IN_FLIGHT_MAX);
 const _: () = assert!(SPOOL_IN_FLIGHT_MAX < BODY_MEMORY_MAX);
 const _: () = assert!(BODY_ROW + CHECKSUM + 16 == 4096);
+const _: () = assert!(EDITED_AT_ONCE <= BATCH_CHANGES_MAX);
 const _: () = assert!(GATHER_COMPANY <= GATHER_ENOUGH && GATHER_ENOUGH <= BATCH_CHANGES_MAX);
 const _: () = assert!(SPOOL_THRESHOLD <= BATCH_BYTES_MAX);
 const _: () = assert!(MAP_SIZE_MIN <= MAP_SIZE_MAX);

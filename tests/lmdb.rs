@@ -621,7 +621,7 @@ fn acts(random: &mut Random) -> Vec<Act> {
                 let change = FlagChange { how, flags, keywords, unchanged_since: None };
                 Act::Flag { mailbox: inbox, uids, change }
             }
-            4 => Act::Expunge { mailbox: inbox, uids: None },
+            4 => Act::Expunge { mailbox: inbox, uids: (1..200).map(Uid).collect() },
             _ => {
                 let (to, taking) = (name("Sent"), random.below(2) == 0);
                 Act::Copy { account, from: inbox, uids, to, taking, quota: 0 }

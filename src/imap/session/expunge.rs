@@ -1,4 +1,5 @@
-//! EXPUNGE, UID EXPUNGE and CLOSE: messages that are `\Deleted` go.
+//! EXPUNGE, UID EXPUNGE and CLOSE: messages that are `\Deleted` go, in steps: all of a large mailbox
+//! in one commit would make everybody wait.
 
 use super::{
     Job as Jobs,
@@ -7,14 +8,26 @@ use super::{
 use crate::{
     imap::{
         command::Set,
+        pages::Pages,
         reply::{Code, Reply},
     },
-    mail::mailbox::{Act, Done},
+    limits::EDITED_AT_ONCE,
+    mail::mailbox::{Act, Ask, Done, Found, MailboxId, Mark, Uids},
 };
 
 #[derive(Debug)]
-pub(in crate::imap) enum Job {
-    Expunge { uids: bool },
+pub(in crate::imap) struct Job {
+    kind: Kind,
+    pages: Pages,
+    /// Some are gone.
+    gone: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Expunge,
+    /// Of these only.
+    UidExpunge(Uids),
     Close,
 }
 
@@ -23,23 +36,22 @@ pub(super) fn begin(set: Option<&Set>, turn: &mut Turn) -> Next {
     if view.read_only {
         return Next::end(read_only());
     }
-    let uids = set.map(|set| set.resolve_uids(&view.uids, &view.saved));
-    let job = Job::Expunge { uids: uids.is_some() };
-    let mailbox = view.mailbox;
-    turn.act(Act::Expunge { mailbox, uids });
-    Next::Wait(Jobs::Expunge(job))
+    let named = set.map(|set| set.resolve_uids(&view.uids, &view.saved));
+    look(named.map_or(Kind::Expunge, Kind::UidExpunge), view.mailbox, turn)
 }
 
 /// RFC 9051 §6.4.1: nothing is told of what goes.
 pub(super) fn close(turn: &mut Turn) -> Next {
     match turn.peer.view() {
-        Some(view) if !view.read_only => {
-            let act = Act::Expunge { mailbox: view.mailbox, uids: None };
-            turn.act(act);
-            Next::Wait(Jobs::Expunge(Job::Close))
-        }
+        Some(view) if !view.read_only => look(Kind::Close, view.mailbox, turn),
         _ => closed(turn),
     }
+}
+
+/// Which are `\Deleted` now.
+fn look(kind: Kind, mailbox: MailboxId, turn: &mut Turn) -> Next {
+    turn.ask(Ask::Marked { mailbox, mark: Mark::Deleted });
+    Next::Wait(Jobs::Expunge(Box::new(Job { kind, pages: Pages::default(), gone: false })))
 }
 
 fn closed(turn: &mut Turn) -> Next {
@@ -52,19 +64,38 @@ pub(super) fn read_only() -> Reply {
 }
 
 impl Job {
-    pub(super) fn answered(self, answer: Answer, turn: &mut Turn) -> Next {
-        let Answer::Done(Done::Expunged { uids: gone, .. }) = answer else {
-            return Next::unexpected(answer);
-        };
-        let Job::Expunge { uids } = self else { return closed(turn) };
-        if let Some(view) = turn.peer.view_mut() {
-            view.stale |= !gone.is_empty();
+    pub(super) fn answered(mut self: Box<Self>, answer: Answer, turn: &mut Turn) -> Next {
+        let Some(view) = turn.peer.view_mut() else { return Next::end(read_only()) };
+        match answer {
+            Answer::Found(Found::Marked(deleted)) => {
+                self.pages = Pages::new(match &self.kind {
+                    Kind::UidExpunge(named) => deleted.intersection(named),
+                    Kind::Expunge | Kind::Close => deleted,
+                });
+            }
+            Answer::Done(Done::Expunged { uids, .. }) => {
+                view.stale |= !uids.is_empty();
+                self.gone |= !uids.is_empty();
+            }
+            other => return Next::unexpected(other),
+        }
+        if self.pages.is_empty() {
+            return self.end(turn);
+        }
+        let (mailbox, uids) = (view.mailbox, self.pages.next(EDITED_AT_ONCE));
+        turn.act(Act::Expunge { mailbox, uids });
+        Next::Wait(Jobs::Expunge(self))
+    }
+
+    fn end(self, turn: &mut Turn) -> Next {
+        if matches!(self.kind, Kind::Close) {
+            return closed(turn);
         }
         let mut reply = Reply::ok("They are gone");
         // RFC 7162 §3.2.7.
-        if turn.peer.enabled.condstore && !gone.is_empty() {
+        if turn.peer.enabled.condstore && self.gone {
             reply.code = Code::HighestModSeq;
         }
-        Next::End(reply, Tell::all(uids))
+        Next::End(reply, Tell::all(matches!(self.kind, Kind::UidExpunge(_))))
     }
 }

@@ -34,7 +34,7 @@ pub(in crate::imap) enum Job {
     List(Box<list::Job>),
     Quota(quota::Job),
     Append(Box<Append>),
-    Expunge(expunge::Job),
+    Expunge(Box<expunge::Job>),
     Store(Box<store::Job>),
     Copy(Box<store::Copying>),
     Fetch(Box<fetch::Job>),

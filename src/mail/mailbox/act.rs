@@ -35,10 +35,10 @@ pub enum Act {
         uids: Uids,
         change: FlagChange,
     },
-    /// Messages that are `\Deleted`; of `uids` where that is said (UID EXPUNGE).
+    /// Those of the messages that are `\Deleted`.
     Expunge {
         mailbox: MailboxId,
-        uids: Option<Uids>,
+        uids: Uids,
     },
     /// Messages whatever their flags: POP3's deletions.
     Remove {

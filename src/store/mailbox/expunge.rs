@@ -2,28 +2,21 @@
 
 use super::{
     changing::Changing,
-    marks::{Kind, Reach, marked},
     row::{Step, each},
 };
 use crate::{
-    mail::mailbox::{Done, MailboxId, Uids},
+    mail::mailbox::{Done, Entry, Flags, MailboxId, Uids},
     store::Rows,
 };
 
-/// Messages that are `\Deleted` go; of a set, where there is one (RFC 4315 §2.1).
+/// Those messages of a set go that are `\Deleted` (RFC 4315 §2.1).
 pub fn expunge<R: Rows>(
     rows: &mut R,
     mailbox: MailboxId,
-    uids: Option<&Uids>,
+    uids: &Uids,
     touched: &mut Vec<MailboxId>,
 ) -> Step<Done, R::Error> {
-    let changing = Changing::open(rows, mailbox)?;
-    let [deleted] = marked(rows, changing.standing(), [(Kind::Deleted, Reach::All)], &mut drop)?;
-    let going = match uids {
-        Some(uids) => deleted.intersection(uids),
-        None => deleted,
-    };
-    go(rows, changing, &going, touched)
+    go(rows, mailbox, uids, |entry| entry.flags.contains(Flags::DELETED), touched)
 }
 
 /// All messages of a set go, whatever their flags.
@@ -33,18 +26,22 @@ pub fn remove<R: Rows>(
     uids: &Uids,
     touched: &mut Vec<MailboxId>,
 ) -> Step<Done, R::Error> {
-    let changing = Changing::open(rows, mailbox)?;
-    go(rows, changing, uids, touched)
+    go(rows, mailbox, uids, |_| true, touched)
 }
 
 fn go<R: Rows>(
     rows: &mut R,
-    mut changing: Changing,
-    going: &Uids,
+    mailbox: MailboxId,
+    uids: &Uids,
+    goes: impl Fn(&Entry) -> bool,
     touched: &mut Vec<MailboxId>,
 ) -> Step<Done, R::Error> {
+    let mut changing = Changing::open(rows, mailbox)?;
     let mut gone = Uids::default();
-    each(rows, changing.standing().mailbox, going, |rows, entry| {
+    each(rows, mailbox, uids, |rows, entry| {
+        if !goes(&entry) {
+            return Ok(());
+        }
         gone.insert(entry.uid);
         changing.expunge(rows, entry)
     })?;

@@ -59,7 +59,7 @@ fn step<R: Rows>(act: &Act, rows: &mut R, touched: &mut Vec<MailboxId>) -> Step<
             append::append(rows, (*account, name), messages, *quota, touched)
         }
         Act::Flag { mailbox, uids, change } => flag::flag(rows, *mailbox, uids, change, touched),
-        Act::Expunge { mailbox, uids } => expunge::expunge(rows, *mailbox, uids.as_ref(), touched),
+        Act::Expunge { mailbox, uids } => expunge::expunge(rows, *mailbox, uids, touched),
         Act::Remove { mailbox, uids } => expunge::remove(rows, *mailbox, uids, touched),
         Act::Copy { account, from, uids, to, taking, quota } => {
             let copy = copy::Copy { account: *account, from: *from, uids, to, quota: *quota };

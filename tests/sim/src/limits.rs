@@ -36,6 +36,7 @@ pub const DNS_CACHE_SWEEP: usize = 8;
 pub const CONTENT_CHUNK: usize = 2 * BODY_ROW - 1;
 pub const LOCAL_IN_FLIGHT_MAX: usize = 3;
 pub const LISTED_MAX: usize = 4;
+pub const EDITED_AT_ONCE: usize = 3;
 pub const LISTED_OCTETS: usize = 3 * CONTENT_CHUNK;
 pub const IMAP_UNSENT_MAX: usize = LISTED_OCTETS;
 pub const CHANGES_PAGE: usize = 5;

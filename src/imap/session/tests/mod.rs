@@ -205,7 +205,7 @@ impl World {
             "expunge" => {
                 let change = flag(Flags::DELETED);
                 self.store.act(Act::Flag { mailbox, uids: uids.clone(), change });
-                self.store.act(Act::Expunge { mailbox, uids: Some(uids) });
+                self.store.act(Act::Expunge { mailbox, uids });
             }
             "flag" => {
                 self.store.act(Act::Flag { mailbox, uids, change: flag(Flags::FLAGGED) });

@@ -290,8 +290,7 @@ impl Store {
             }
             Act::Expunge { mailbox, uids } => {
                 let gone = self.boxes.get_mut(&mailbox).unwrap().expunge(|entry| {
-                    entry.flags.contains(Flags::DELETED)
-                        && uids.as_ref().is_none_or(|uids| uids.contains(entry.uid))
+                    uids.contains(entry.uid) && entry.flags.contains(Flags::DELETED)
                 });
                 (gone, vec![mailbox])
             }

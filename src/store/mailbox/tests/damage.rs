@@ -79,7 +79,7 @@ fn flipped_octets_are_found() {
         unchanged_since: None,
     };
     bench.act(&Act::Flag { mailbox, uids: super::set(&[2]), change });
-    bench.act(&Act::Expunge { mailbox, uids: None });
+    bench.act(&Act::Expunge { mailbox, uids: all() });
     let asks = asks(account, mailbox);
     let whole: Vec<Found> = asks.iter().map(|ask| bench.ask(ask)).collect();
     let mut random = Random::from_seed([8; 32]);
@@ -144,7 +144,7 @@ fn acts_on_damaged_rows_harm_nothing_else() {
             Act::Flag { mailbox, uids: all(), change },
             Act::Copy { account, from, uids: all(), to: name("Sent"), taking: false, quota: 0 },
             Act::Rename { account, from: name("INBOX"), to: name("Old") },
-            Act::Expunge { mailbox, uids: None },
+            Act::Expunge { mailbox, uids: all() },
             Act::Delete { account, name: name("Old") },
         ];
         for act in &acts {

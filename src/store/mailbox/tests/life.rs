@@ -156,11 +156,17 @@ impl Life {
     }
 
     fn expunge(&mut self, to: &'static str) -> String {
-        let uids = (self.random.below(2) == 0).then(|| self.uids());
-        self.leave(to, uids.clone(), |uid, message| {
-            message.flags.contains(Flags::DELETED)
-                && uids.as_ref().is_none_or(|uids| uids.contains(uid))
-        })
+        if !self.models.contains_key(to) {
+            return String::new();
+        }
+        let uids = if self.random.below(2) == 0 { self.uids() } else { all() };
+        let mailbox = self.mailbox(to);
+        let goes = |uid, message: &Message| {
+            uids.contains(uid) && message.flags.contains(Flags::DELETED)
+        };
+        let going = self.go(to, goes);
+        assert_eq!(self.bench.act(&Act::Expunge { mailbox, uids }), going);
+        format!("expunge {to}: {going:?}")
     }
 
     fn remove(&mut self, to: &'static str) -> String {
@@ -173,21 +179,6 @@ impl Life {
         let done = self.bench.act(&Act::Remove { mailbox, uids });
         assert_eq!(done, going);
         format!("remove from {to}: {going:?}")
-    }
-
-    fn leave(
-        &mut self,
-        to: &'static str,
-        uids: Option<Uids>,
-        goes: impl Fn(Uid, &Message) -> bool,
-    ) -> String {
-        if !self.models.contains_key(to) {
-            return String::new();
-        }
-        let mailbox = self.mailbox(to);
-        let going = self.go(to, goes);
-        assert_eq!(self.bench.act(&Act::Expunge { mailbox, uids }), going);
-        format!("expunge {to}: {going:?}")
     }
 
     fn go(&mut self, to: &'static str, goes: impl Fn(Uid, &Message) -> bool) -> Done {

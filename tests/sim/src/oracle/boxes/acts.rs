@@ -100,8 +100,7 @@ impl Boxes {
             }
             (Act::Expunge { mailbox, uids }, Done::Expunged { uids: gone, .. }) => {
                 let wanted = |entry: &Entry| {
-                    let named = uids.as_ref().is_none_or(|uids| uids.contains(entry.uid));
-                    named && entry.flags.contains(Flags::DELETED)
+                    uids.contains(entry.uid) && entry.flags.contains(Flags::DELETED)
                 };
                 self.plan_end(*mailbox, gone, wanted, &mut plans)?;
             }
