@@ -155,7 +155,7 @@ pub const CHECKSUM: usize = 4;
 /// Changes one core may have handed to the store without an answer.
 pub const STORE_IN_FLIGHT_MAX: usize = 8 * 1024;
 
-/// Changes in one transaction.
+/// Changes in one transaction; one of many messages counts as so many.
 pub const BATCH_CHANGES_MAX: usize = 2048;
 
 /// Octets of bodies in one transaction: LMDB holds its dirty pages in memory.

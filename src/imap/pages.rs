@@ -40,8 +40,7 @@ mod tests {
     fn every_message_is_in_one_page() {
         let uids: Uids = [1, 2, 3, 7, 8, 20].into_iter().map(Uid).collect();
         let mut pages = Pages::new(uids);
-        let next =
-            |pages: &mut Pages| pages.next(4).iter().map(|uid| uid.0).collect::<Vec<_>>();
+        let next = |pages: &mut Pages| pages.next(4).iter().map(|uid| uid.0).collect::<Vec<_>>();
         assert_eq!(next(&mut pages), [1, 2, 3, 7]);
         // The store had no room for the last two, one of which has gone meanwhile.
         pages.back_to(Uid(3));

@@ -143,6 +143,18 @@ impl Change {
         }
     }
 
+    /// Messages that it writes to, for the size of a transaction.
+    pub fn messages(&self) -> usize {
+        let Change::Mailbox(act) = self else { return 1 };
+        match &**act {
+            Act::Flag { uids, .. }
+            | Act::Expunge { uids, .. }
+            | Act::Remove { uids, .. }
+            | Act::Copy { uids, .. } => (uids.count() as usize).max(1),
+            _ => 1,
+        }
+    }
+
     /// It is done when the store takes no mail any more: it makes room, or needs none to speak of.
     pub fn may_use_reserve(&self) -> bool {
         match self {

@@ -172,7 +172,7 @@ impl Uids {
         let end = skipped.saturating_add(count);
         for run in self.runs[from..].iter().take_while(|run| run.before < end) {
             let first = run.first + skipped.saturating_sub(run.before);
-            let last = run.last.min(run.first + (end - run.before - 1));
+            let last = run.last.min(run.first.saturating_add(end - run.before - 1));
             part.insert_run(Uid(first)..=Uid(last));
         }
         part
@@ -240,6 +240,8 @@ mod tests {
         for at in 0..=model.len() {
             let part = set.part(at as u32, 7).iter().map(|uid| uid.0).collect::<Vec<_>>();
             assert_eq!(part, Vec::from_iter(model.iter().copied().skip(at).take(7)));
+            let rest = set.part(at as u32, u32::MAX);
+            assert!(rest.iter().map(|uid| uid.0).eq(model.iter().copied().skip(at)));
         }
         for uid in 0..70 {
             assert_eq!(set.count_below(Uid(uid)) as usize, model.range(..uid).count());

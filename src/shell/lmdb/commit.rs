@@ -61,6 +61,7 @@ struct Batch {
     jobs: Vec<Job>,
     /// Of them, those that somebody waits for.
     awaited: usize,
+    messages: usize,
     octets: usize,
 }
 
@@ -360,12 +361,13 @@ impl Writer {
 impl Batch {
     fn push(&mut self, job: Job) {
         self.awaited += usize::from(job.change.is_awaited());
+        self.messages += job.change.messages();
         self.octets += job.change.octets();
         self.jobs.push(job);
     }
 
     fn is_full(&self) -> bool {
-        self.jobs.len() >= BATCH_CHANGES_MAX || self.octets >= BATCH_BYTES_MAX
+        self.messages >= BATCH_CHANGES_MAX || self.octets >= BATCH_BYTES_MAX
     }
 
     /// Since when the oldest waits: of the awaited ones, or of all where there are none.

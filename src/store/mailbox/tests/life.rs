@@ -161,9 +161,8 @@ impl Life {
         }
         let uids = if self.random.below(2) == 0 { self.uids() } else { all() };
         let mailbox = self.mailbox(to);
-        let goes = |uid, message: &Message| {
-            uids.contains(uid) && message.flags.contains(Flags::DELETED)
-        };
+        let goes =
+            |uid, message: &Message| uids.contains(uid) && message.flags.contains(Flags::DELETED);
         let going = self.go(to, goes);
         assert_eq!(self.bench.act(&Act::Expunge { mailbox, uids }), going);
         format!("expunge {to}: {going:?}")
