@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeSet,
+    sync::mpsc::{self, TryRecvError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -18,6 +20,7 @@ use super::{
 use ringmail::mail::mailbox::Flags;
 
 const ANN: &str = "ann@x.example";
+const BEN: &str = "ben@x.example";
 const TOGETHER: usize = 1000;
 const SESSIONS: usize = 1000;
 
@@ -52,14 +55,57 @@ fn a_large_mailbox_is_as_quick_as_a_small_one_and_sessions_on_it_are_small() {
     let found = timed(&mut client, &format!("SEARCH SUBJECT \"number {wanted}.\""));
     assert_eq!(found, [Untagged::Search(vec![wanted])]);
     timed(&mut client, "FETCH 1:* (UID FLAGS)");
-    drop(client);
     watch(&ringmail, server);
+    change_many(&mut client, server, messages as u32);
+    drop(client);
     ringmail.stop();
+}
+
+/// Acts on most of the mailbox, while another user does something small again and again.
+fn change_many(client: &mut Imap, server: std::net::SocketAddr, messages: u32) {
+    // Closed when this is over, in whatever way.
+    let (open, over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let _open = open;
+        scope.spawn(move || {
+            let mut other = Imap::login(server, BEN);
+            let mut longest = Duration::ZERO;
+            while over.try_recv() == Err(TryRecvError::Empty) {
+                let began = Instant::now();
+                other.must("CREATE x");
+                other.must("DELETE x");
+                longest = longest.max(began.elapsed());
+            }
+            println!("{longest:>12?}  the longest of another user's CREATE with DELETE");
+        });
+        timed(client, "STORE 1:* +FLAGS.SILENT (\\Flagged)");
+        let flagged = timed(client, "SEARCH RETURN (COUNT) FLAGGED");
+        told(&flagged, &format!("COUNT {messages}"));
+        client.must("CREATE Old");
+        let half = messages / 2;
+        let moved = timed(client, &format!("MOVE 1:{half} Old"));
+        let gone = |untagged: &[Untagged]| {
+            untagged.iter().filter(|one| matches!(one, Untagged::Expunge(1))).count()
+        };
+        assert_eq!(gone(&moved), half as usize);
+        // One COPYUID for all.
+        told(&moved, &format!(" 1:{half} 1:{half}]"));
+        timed(client, "STORE 1:* +FLAGS.SILENT (\\Deleted)");
+        assert_eq!(gone(&timed(client, "EXPUNGE")), (messages - half) as usize);
+        let left = client.must("STATUS Old (MESSAGES)").untagged;
+        told(&left, &format!("MESSAGES {half}"));
+    });
+}
+
+/// One line has these words.
+fn told(untagged: &[Untagged], words: &str) {
+    let has = |one: &&Untagged| matches!(one, Untagged::Other(text) if text.contains(words));
+    assert_eq!(untagged.iter().filter(has).count(), 1, "{words}");
 }
 
 fn fill(home: &Home, messages: usize) {
     let mut store = Direct::open(home);
-    store.add_accounts([ANN.to_owned()].into_iter());
+    store.add_accounts([ANN, BEN].into_iter().map(str::to_owned));
     let account = store.account(ANN);
     for first in (1..=messages).step_by(TOGETHER) {
         let numbers = first..=messages.min(first + TOGETHER - 1);
