@@ -34,11 +34,13 @@ pub mod time;
 
 pub mod campaign;
 pub mod client;
+pub mod collector;
 pub mod coverage;
 pub mod device;
 pub mod disk;
 pub mod homes;
 pub mod letters;
+pub mod mouth;
 pub mod mutations;
 pub mod network;
 pub mod oracle;

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     client::{Client, Draft},
+    collector::Collector,
     device::Device,
     peer::Peer,
     relay::{ConnectionId, Trouble},
@@ -69,6 +70,7 @@ pub enum Outside {
     Client(Box<Client>),
     Peer(Box<Peer>),
     Device(Box<Device>),
+    Collector(Box<Collector>),
     /// It has left, and was taken along.
     Nobody,
 }

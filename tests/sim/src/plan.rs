@@ -87,8 +87,9 @@ pub struct Plan {
     pub domains: Vec<Domain>,
     pub hosts: Vec<Host>,
     pub homes: Homes,
-    /// Clients that read mail.
+    /// Clients that read mail: by IMAP, and by POP3.
     pub devices: u32,
+    pub collectors: u32,
     pub troubles: Troubles,
     pub config: Config,
     /// The same with other routes and limits, for a restart that changes them.
@@ -131,6 +132,7 @@ impl Plan {
                 0 => 0,
                 accounts => accounts + 1 + random.below(2),
             },
+            collectors: if homes.accounts.is_empty() { 0 } else { random.below(4) },
             homes,
             troubles: troubles(random),
             config: parsed(&text),

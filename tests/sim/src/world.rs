@@ -19,6 +19,7 @@ use std::{
 
 pub use self::operator::Operation;
 use crate::{
+    collector::Collector,
     coverage::Coverage,
     device::Device,
     disk::Disk,
@@ -85,6 +86,9 @@ pub enum Event {
     /// A device comes, which has been here before, perhaps.
     Device {
         device: Box<Device>,
+    },
+    Collector {
+        collector: Box<Collector>,
     },
     Operation(Operation),
     Check,
@@ -270,6 +274,7 @@ impl World {
             Event::Greet { link } => self.greet(link),
             Event::Visit { visit } => self.visit(*visit),
             Event::Device { device } => self.device_comes(device),
+            Event::Collector { collector } => self.collector_comes(collector),
             Event::Operation(operation) => self.operate(operation),
             Event::Check => self.check(),
             // Of a life that is over.

@@ -56,7 +56,7 @@ impl Device {
             }
             Command::Logout => {
                 self.finished = self.last && self.unseen.is_empty();
-                self.over = true;
+                self.mouth.over = true;
                 cx.moves.part(Parting::Close);
                 return Ok(());
             }

@@ -21,6 +21,7 @@ use crate::{
     client::Fault,
     coverage::Coverage,
     mail::mailbox::MailboxId,
+    mouth::Mouth,
     network::{Moves, Parting},
     oracle::{Checked, Oracle, broken},
     random::Random,
@@ -60,12 +61,10 @@ pub struct Device {
     /// It only looks once more at everything, and then has done.
     pub last: bool,
     pub finished: bool,
-    pub fuse: Option<(u64, Fault)>,
-    said: u64,
+    mouth: Mouth,
     inlet: Inlet,
     tag: u32,
     greeted: bool,
-    over: bool,
     waiting: Option<Command>,
     asked: Instant,
     idle_since: Option<Instant>,
@@ -134,12 +133,10 @@ impl Device {
             copies: BTreeMap::new(),
             last: false,
             finished: false,
-            fuse: None,
-            said: 0,
+            mouth: Mouth::default(),
             inlet: Inlet::default(),
             tag: 0,
             greeted: false,
-            over: false,
             waiting: None,
             asked: Instant::default(),
             idle_since: None,
@@ -150,25 +147,25 @@ impl Device {
     }
 
     /// It comes once more.
-    pub fn connect(&mut self, last: bool, deeds: u32) {
+    pub fn connect(&mut self, last: bool, deeds: u32, fuse: Option<(u64, Fault)>) {
         self.last = last;
         self.left = deeds;
         self.unseen = NAMES.to_vec();
-        (self.said, self.tag, self.fuse) = (0, 0, None);
-        (self.greeted, self.over, self.waiting, self.view) = (false, false, None, None);
+        (self.mouth, self.tag) = (Mouth::new(fuse), 0);
+        (self.greeted, self.waiting, self.view) = (false, None, None);
         (self.inlet, self.idle_since) = (Inlet::default(), None);
     }
 
     /// Its folder and how many messages it counts there, while it waits for news; and since when.
     pub fn idling(&self) -> Option<(MailboxId, usize, Instant)> {
-        let view = self.view.as_ref().filter(|_| !self.over)?;
+        let view = self.view.as_ref().filter(|_| !self.mouth.over)?;
         Some((view.mailbox?, view.messages.len(), self.idle_since?))
     }
 
     pub fn octets(&mut self, octets: &[u8], cx: &mut Cx<'_>) -> Checked {
         self.inlet.take(octets);
         while let Some(response) = self.inlet.next() {
-            if self.over {
+            if self.mouth.over {
                 return Ok(());
             }
             self.response(&response, cx)?;
@@ -203,7 +200,7 @@ impl Device {
         if rest.starts_with("BYE") {
             if !matches!(self.waiting, Some(Command::Logout)) {
                 cx.coverage.count("device: told BYE");
-                self.over = true;
+                self.mouth.over = true;
                 cx.moves.part(Parting::Close);
             }
             return Ok(());
@@ -297,5 +294,10 @@ impl Device {
         self.asked = cx.now + thinks;
         let line = format!("t{} {text}\r\n", self.tag);
         self.say(thinks, line.as_bytes(), cx);
+    }
+
+    /// Says it; whether all of it is on its way.
+    fn say(&mut self, after: Duration, octets: &[u8], cx: &mut Cx<'_>) -> bool {
+        self.mouth.say(after, octets, cx.moves, cx.coverage)
     }
 }

@@ -1,10 +1,11 @@
-//! The readers of mail: devices come and go, logins are judged, and who waits for news gets them.
+//! The readers of mail: devices and collectors come and go, logins are judged, and who waits for news gets them.
 
 use std::net::SocketAddr;
 
 use super::{Event, World};
 use crate::{
     client::Fault,
+    collector::Collector,
     device::{Device, Manner},
     homes::hash_of,
     limits::SECRETS_IN_FLIGHT_MAX,
@@ -15,8 +16,9 @@ use crate::{
     time::Duration,
 };
 
-/// Number of the listener, as the plan's configuration has them.
+/// Numbers of the listeners, as the plan's configuration has them.
 const IMAP: u16 = 2;
+const POP3: u16 = 3;
 
 /// Who waits for news has them within this time when nothing else happens.
 const NEWS: Duration = Duration::from_secs(60);
@@ -40,6 +42,13 @@ impl World {
             self.to_come += 1;
             self.push(at, Event::Device { device: Box::new(device) });
         }
+        let accounts = self.plan.homes.accounts.clone();
+        for account in accounts.iter().cycle().take(self.plan.collectors as usize) {
+            let collector = Collector::new(&account.key, &account.password);
+            let at = self.plan.span.mul_f64(self.random.fraction() / 4.0);
+            self.to_come += 1;
+            self.push(at, Event::Collector { collector: Box::new(collector) });
+        }
         Ok(())
     }
 
@@ -51,22 +60,45 @@ impl World {
             return Ok(());
         }
         let deeds = self.random.below(30);
-        device.connect(self.healed, deeds);
-        if self.plan.troubles.clients && !self.healed && self.dice(2) {
-            let fault = match self.random.below(6) {
-                0 => Fault::Close,
-                1 | 2 => Fault::Reset,
-                3 => Fault::Vanish,
-                4 => Fault::StopReading,
-                _ => Fault::Pause(self.random.below(900)),
-            };
-            let most = [100, 1000, 1000, 30_000][self.random.below(4) as usize];
-            device.fuse = Some((self.random.below(most).into(), fault));
+        let fuse = self.fuse([100, 1000, 1000, 30_000]);
+        device.connect(self.healed, deeds, fuse);
+        self.reader_comes(IMAP, Outside::Device(device))
+    }
+
+    pub(super) fn collector_comes(&mut self, mut collector: Box<Collector>) -> Checked {
+        self.to_come -= 1;
+        if self.process.is_none() {
+            self.coverage.count("collector: finds nobody");
+            self.collector_goes(collector);
+            return Ok(());
         }
+        let batches = self.random.below(8);
+        let fuse = self.fuse([60, 100, 200, 300]);
+        collector.connect(self.healed, batches, fuse);
+        self.reader_comes(POP3, Outside::Collector(collector))
+    }
+
+    fn reader_comes(&mut self, listener: u16, reader: Outside) -> Checked {
         let remote = SocketAddr::from(([10, 0, 1, 1 + self.random.below(4) as u8], 40_000));
         let cores = self.process.as_ref().map_or(1, |process| process.cores.len() as u32);
         let core = self.random.below(cores) as u16;
-        self.accept(core, IMAP, remote, Outside::Device(device))
+        self.accept(core, listener, remote, reader)
+    }
+
+    /// What ends a reader's words in their midst, and behind how many octets: one of these at most.
+    fn fuse(&mut self, most: [u32; 4]) -> Option<(u64, Fault)> {
+        if !self.plan.troubles.clients || self.healed || !self.dice(2) {
+            return None;
+        }
+        let fault = match self.random.below(6) {
+            0 => Fault::Close,
+            1 | 2 => Fault::Reset,
+            3 => Fault::Vanish,
+            4 => Fault::StopReading,
+            _ => Fault::Pause(self.random.below(900)),
+        };
+        let most = most[self.random.below(4) as usize];
+        Some((self.random.below(most).into(), fault))
     }
 
     /// A device has lost its connection, or has ended it. It comes again.
@@ -74,21 +106,34 @@ impl World {
         if device.finished {
             return;
         }
+        let later = self.until_next_visit();
+        self.push(later, Event::Device { device });
+    }
+
+    fn collector_goes(&mut self, collector: Box<Collector>) {
+        if collector.finished {
+            return;
+        }
+        let later = self.until_next_visit();
+        self.push(later, Event::Collector { collector });
+    }
+
+    fn until_next_visit(&mut self) -> Duration {
         let soon = self.dice(3);
         let most = match (self.healed, soon) {
             (true, _) => Duration::from_secs(600),
             (false, true) => Duration::from_secs(60),
             (false, false) => Duration::from_micros(self.plan.span.as_micros() as u64 / 5),
         };
-        let later = Duration::from_secs(1) + self.while_of(most);
         self.to_come += 1;
-        self.push(later, Event::Device { device });
+        Duration::from_secs(1) + self.while_of(most)
     }
 
-    /// Takes the device from a link that is over.
+    /// Takes the reader from a link that is over.
     pub(super) fn release(&mut self, link: &mut Link) {
         match std::mem::replace(&mut link.outside, Outside::Nobody) {
             Outside::Device(device) => self.device_goes(device),
+            Outside::Collector(collector) => self.collector_goes(collector),
             other => link.outside = other,
         }
     }

@@ -187,7 +187,9 @@ impl World {
         let rate = if self.plan.troubles.peers && !healed { self.plan.troubles.rate } else { 0.0 };
         let host = match &link.outside {
             Outside::Peer(peer) => Some(&self.hosts[peer.host]),
-            Outside::Client(_) | Outside::Device(_) | Outside::Nobody => None,
+            Outside::Client(_) | Outside::Device(_) | Outside::Collector(_) | Outside::Nobody => {
+                None
+            }
         };
         let stepped = match host {
             Some(host) => {
@@ -205,7 +207,7 @@ impl World {
                 };
                 step(&mut link.outside, Either::Peer(&mut cx))
             }
-            None if matches!(link.outside, Outside::Device(_)) => {
+            None if matches!(link.outside, Outside::Device(_) | Outside::Collector(_)) => {
                 let disk = &self.disk;
                 let mut cx = device::Cx {
                     random: &mut self.random,
@@ -216,7 +218,7 @@ impl World {
                     excused: disk.unreadable || disk.broken || disk.slow,
                     token: &mut self.last_token,
                 };
-                step(&mut link.outside, Either::Device(&mut cx))
+                step(&mut link.outside, Either::Reader(&mut cx))
             }
             None => {
                 let mut cx = client::Cx {
@@ -292,5 +294,5 @@ impl World {
 pub(super) enum Either<'a, 'b> {
     Peer(&'a mut peer::Cx<'b>),
     Client(&'a mut client::Cx<'b>),
-    Device(&'a mut device::Cx<'b>),
+    Reader(&'a mut device::Cx<'b>),
 }

@@ -105,7 +105,10 @@ impl World {
                 self.outside_step(number, |outside, cx| match (outside, cx) {
                     (Outside::Peer(peer), Either::Peer(cx)) => peer.octets(&octets, cx),
                     (Outside::Client(client), Either::Client(cx)) => client.octets(&octets, cx),
-                    (Outside::Device(device), Either::Device(cx)) => device.octets(&octets, cx),
+                    (Outside::Device(device), Either::Reader(cx)) => device.octets(&octets, cx),
+                    (Outside::Collector(collector), Either::Reader(cx)) => {
+                        collector.octets(&octets, cx)
+                    }
                     _ => Ok(()),
                 })
             }
@@ -215,7 +218,7 @@ impl World {
             link.is_of_client() && process.cores[usize::from(link.core)].stores > 0
         };
         let stillness = |link: &Link| match link.outside {
-            Outside::Device(_) | Outside::Nobody => STILLNESS_OF_READERS,
+            Outside::Device(_) | Outside::Collector(_) | Outside::Nobody => STILLNESS_OF_READERS,
             _ => STILLNESS,
         };
         let still = self.links.values().find(|link| {

@@ -105,6 +105,7 @@ impl Boxes {
                 self.plan_end(*mailbox, gone, wanted, &mut plans)?;
             }
             (Act::Remove { mailbox, uids }, Done::Expunged { uids: gone, .. }) => {
+                self.remove(*mailbox, uids)?;
                 self.plan_end(*mailbox, gone, |entry| uids.contains(entry.uid), &mut plans)?;
             }
             (Act::Copy { from, uids, taking, account, quota, .. }, Done::Copied { .. }) => {

@@ -7,13 +7,16 @@ mod snapshot;
 
 pub use self::snapshot::Snapshot;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{Checked, broken};
 use crate::{
     mail::{
         QueueId,
-        mailbox::{AccountId, ContentId, Entry, MailboxId},
+        mailbox::{AccountId, ContentId, Entry, MailboxId, Uids},
     },
     time::{Duration, Instant},
 };
@@ -33,6 +36,8 @@ pub struct Boxes {
     contents: BTreeMap<ContentId, Vec<u8>>,
     /// Messages that clients set out to append, by their tokens.
     pub appends: BTreeMap<u32, Append>,
+    /// What clients of POP3 have said QUIT for.
+    removals: BTreeMap<Removal, Times>,
     accounts: BTreeMap<String, AccountId>,
     /// Octets that each account uses, and the most it ever did.
     used: BTreeMap<AccountId, (u64, u64)>,
@@ -62,6 +67,16 @@ pub struct Append {
     pub refused: bool,
     /// UIDVALIDITY and UID.
     pub committed: Option<(u32, u32)>,
+}
+
+/// What is to go with a QUIT.
+pub type Removal = (MailboxId, BTreeSet<u32>);
+
+/// Of a removal.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Times {
+    pub said: u32,
+    pub done: u32,
 }
 
 impl Boxes {
@@ -102,6 +117,43 @@ impl Boxes {
             until = Some(*since);
         }
         false
+    }
+
+    /// A client was shown these UIDs, as they were when it logged in at `asked`, or later.
+    pub fn had(&self, mailbox: MailboxId, uids: &[u32], asked: Instant) -> bool {
+        let Some(known) = self.boxes.get(&mailbox) else { return false };
+        let mut until = None;
+        for (since, version) in known.versions.iter().rev() {
+            if until.is_some_and(|until: Instant| until < asked) {
+                break;
+            }
+            if version.keys().eq(uids) {
+                return true;
+            }
+            until = Some(*since);
+        }
+        false
+    }
+
+    /// A client of POP3 has said QUIT, and marked these.
+    pub fn will_remove(&mut self, removal: &Removal) {
+        self.removals.entry(removal.clone()).or_default().said += 1;
+    }
+
+    /// How often just these were to go and went.
+    pub fn removed(&self, removal: &Removal) -> Times {
+        self.removals.get(removal).copied().unwrap_or_default()
+    }
+
+    /// Messages are removed: somebody has marked just these, and said QUIT once for each time.
+    fn remove(&mut self, mailbox: MailboxId, uids: &Uids) -> Checked {
+        let removal = (mailbox, uids.iter().map(|uid| uid.0).collect());
+        let times = self.removals.entry(removal).or_default();
+        times.done += 1;
+        match times.done <= times.said {
+            true => Ok(()),
+            false => broken(format!("{uids:?} of {mailbox:?} go, and nobody said QUIT")),
+        }
     }
 
     /// How a mailbox stands, and since when.
