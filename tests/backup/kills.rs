@@ -48,7 +48,7 @@ fn a_killed_run_does_not_hold_the_pages_of_its_snapshot() {
     server.stop();
 }
 
-fn start(home: &Home, dir: &Path) -> Child {
+pub(super) fn start(home: &Home, dir: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ringmail"))
         .args(["backup", text(dir), "--config"])
         .arg(home.config())

@@ -1,4 +1,7 @@
 //! What a backup costs a server: `cargo test --test backup rate -- --ignored --nocapture`.
+//!
+//! Intervals with and without backups follow each other, so that what else the machine does falls
+//! on both alike; the median of many is told, and the quarter of them on each side of it.
 
 use std::{
     fs,
@@ -10,16 +13,23 @@ use std::{
 use ringmail::random::Random;
 
 use super::{
-    done, home_with_account, settings,
+    done, home_with_account,
+    kills::start,
+    settings,
     support::{
         sink::{Script, Sink},
         source::{Client, Load},
     },
-    text,
 };
 
-const ROUND: Duration = Duration::from_secs(5);
-const ROUNDS: usize = 6;
+const ROUND: Duration = Duration::from_secs(3);
+/// Between two of them.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether a backup is whole.
+const LOOK: Duration = Duration::from_millis(20);
+
+const ROUNDS: usize = 16;
 
 /// Messages of 200 KB.
 const FILL: usize = 400;
@@ -40,29 +50,48 @@ fn fill(server: SocketAddr) {
     }
 }
 
+/// The value below which a quarter lies, the median, and the value above which a quarter lies.
+fn quarters(values: &[f64]) -> [f64; 3] {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| sorted[(sorted.len() * quarter / 4).min(sorted.len() - 1)])
+}
+
 #[test]
 #[ignore = "it measures"]
 fn rate() {
     let home = home_with_account(&settings(&Sink::down(Script::default())));
+    done(home.command(&["account", "quota", "bob@rcpt.example", "none"], ""));
     let server = home.start();
     fill(server.smtp);
     let (load, address) = (Load::new("rate", usize::MAX), server.smtp);
     let map = || fs::metadata(home.data().join("queue/data.mdb")).unwrap().len();
+    // Whole backups one after the other, the last one cut off; how many there were.
     let runs = |until: Instant| {
-        let mut count = 0;
+        let dir = |number: u32| home.beside(&format!("backup-{number}"));
+        let mut whole = 0;
+        let mut child = start(&home, &dir(whole));
         while Instant::now() < until {
-            let dir = home.beside(&format!("backup-{count}"));
-            done(home.command(&["backup", text(&dir)], ""));
-            count += 1;
+            thread::sleep(LOOK);
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                whole += 1;
+                child = start(&home, &dir(whole));
+            }
         }
-        count
+        child.kill().unwrap();
+        child.wait().unwrap();
+        whole
     };
     thread::scope(|scope| {
         scope.spawn(|| load.run(address, 8, 4000));
         load.wait_for(100);
+        let (mut rates, mut growths) = ([vec![], vec![]], [vec![], vec![]]);
+        let mut backups = 0;
         for round in 0..ROUNDS {
             for with in [round % 2 == 0, round % 2 == 1] {
-                let (began, before) = (Instant::now(), load.acknowledged().len());
+                let (began, before) = (Instant::now(), load.count());
+                let size = map();
                 let count = match with {
                     true => runs(began + ROUND),
                     false => {
@@ -70,14 +99,27 @@ fn rate() {
                         0
                     }
                 };
-                let sent = load.acknowledged().len() - before;
-                let rate = sent as f64 / began.elapsed().as_secs_f64();
-                for run in 0..count {
-                    fs::remove_dir_all(home.beside(&format!("backup-{run}"))).unwrap();
+                let sent = load.count() - before;
+                rates[usize::from(with)].push(sent as f64 / began.elapsed().as_secs_f64());
+                growths[usize::from(with)].push((map() - size) as f64 / sent.max(1) as f64);
+                backups += count;
+                // What this costs is nobody's: it is not measured.
+                for number in 0..=count {
+                    let _ = fs::remove_dir_all(home.beside(&format!("backup-{number}")));
                 }
-                println!("{rate:7.0} a second, {count} whole backups, map {}", map());
+                thread::sleep(PAUSE);
             }
         }
+        for (with, (rates, growths)) in ["without", "with"].iter().zip(rates.iter().zip(&growths)) {
+            let [low, middle, high] = quarters(rates);
+            let growth = quarters(growths)[1];
+            println!(
+                "{with} a backup: {middle:.0} messages a second ({low:.0} to {high:.0}), \
+                 {growth:.0} octets of file a message"
+            );
+        }
+        let [with, without] = [&rates[1], &rates[0]].map(|rates| quarters(rates)[1]);
+        println!("{backups} whole backups, {:.1} % of the rate", 100.0 * (1.0 - with / without));
         server.kill();
     });
 }

@@ -237,10 +237,15 @@ impl Load {
         self.acknowledged.lock().unwrap().clone()
     }
 
+    /// How many are acknowledged.
+    pub fn count(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
     /// Waits until `count` messages are acknowledged, so that a blow falls amid the load.
     pub fn wait_for(&self, count: usize) {
         super::eventually_within(2 * PATIENCE, &format!("{count} acknowledged"), || {
-            (self.acknowledged.lock().unwrap().len() >= count).then_some(())
+            (self.count() >= count).then_some(())
         });
     }
 }
