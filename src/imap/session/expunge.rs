@@ -1,5 +1,5 @@
-//! EXPUNGE, UID EXPUNGE and CLOSE: messages that are `\Deleted` go, in steps: all of a large mailbox
-//! in one commit would make everybody wait.
+//! EXPUNGE, UID EXPUNGE and CLOSE: messages that are `\Deleted` go, in steps: all of a large
+//! mailbox in one commit would make everybody wait.
 
 use super::{
     Job as Jobs,

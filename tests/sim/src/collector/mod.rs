@@ -1,7 +1,7 @@
 //! A collector: a client of POP3 that fetches its owner's mail and deletes of it what it will.
 //!
-//! RFC 1939: the list that it is shown behind its login holds until it leaves, whatever others do to
-//! the mailbox meanwhile. Nothing goes but what it has marked, and only with a QUIT.
+//! RFC 1939: the list that it is shown behind its login holds until it leaves, whatever others do
+//! to the mailbox meanwhile. Nothing goes but what it has marked, and only with a QUIT.
 
 mod answers;
 
