@@ -1,5 +1,5 @@
-//! The readers of mail: devices and collectors come and go, logins are judged, and who waits for news
-//! gets them.
+//! The readers of mail: devices and collectors come and go, logins are judged, and who waits for
+//! news gets them.
 
 use std::net::SocketAddr;
 
