@@ -338,6 +338,10 @@ pub const LISTED_OCTETS: usize = 256 * 1024;
 /// Changes in one answer of the store.
 pub const CHANGES_PAGE: usize = 1024;
 
+/// Expunged messages of a mailbox of which it is kept when they went: some 40 octets each. A device
+/// that was away for longer is told all that is not there, which takes it no further.
+pub const EXPUNGES_REMEMBERED: u32 = 16_384;
+
 /// Rows of deleted mailboxes and of expunged messages, their contents' with them, after which a
 /// transaction that clears them away ends: eight megabytes. The last content may go over it.
 pub const CLEARED_ROWS_MAX: usize = 2048;

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The version of the format that this program writes: the value of `META_FORMAT`.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// In `Meta`: the format's version, 4 octets little-endian.
 pub const META_FORMAT: &[u8] = b"format";

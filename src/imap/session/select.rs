@@ -127,8 +127,8 @@ impl Selecting {
         }
     }
 
-    /// RFC 7162 §3.2.5.1. Every end is remembered, so what the client says of sequence numbers
-    /// (§3.2.5.2) tells nothing new.
+    /// RFC 7162 §3.2.5.1. Every end since is told without what the client says of sequence
+    /// numbers (§3.2.5.2).
     fn resynchronize(&mut self, changes: Changes, turn: &mut Turn) {
         let Some(view) = turn.peer.view_mut() else { return };
         let known = match &self.request.qresync {

@@ -225,7 +225,9 @@ fn bring_up_to_date(tables: &Tables) -> Result<(), OpenError> {
         Some(Ok(number)) => match u32::from_le_bytes(number) {
             key::FORMAT => return Ok(()),
             // Format 2 has the tables of mailboxes besides; they begin empty.
-            1 => return write_format(tables, txn).map_err(failed),
+            1 => return begin(tables, txn).map_err(failed),
+            // Format 3 may say more of a mailbox than 2; what 2 says it reads.
+            2 => return write_format(tables, txn).map_err(failed),
             0 => return Err(OpenError::Foreign { path: path.clone() }),
             found => {
                 let known = key::FORMAT;
@@ -241,15 +243,18 @@ fn bring_up_to_date(tables: &Tables) -> Result<(), OpenError> {
             return Err(OpenError::Foreign { path: path.clone() });
         }
     }
-    write_format(tables, txn).map_err(failed)
+    begin(tables, txn).map_err(failed)
+}
+
+fn begin(tables: &Tables, mut txn: RwTxn<'_>) -> Result<(), heed::Error> {
+    let chance = u32::from_le_bytes(entropy::octets().map_err(heed::Error::Io)?);
+    mailbox::begin(&mut tables.rows(&mut txn), chance)?;
+    write_format(tables, txn)
 }
 
 fn write_format(tables: &Tables, mut txn: RwTxn<'_>) -> Result<(), heed::Error> {
     let format = key::FORMAT.to_le_bytes();
-    let chance = u32::from_le_bytes(entropy::octets().map_err(heed::Error::Io)?);
-    let mut rows = tables.rows(&mut txn);
-    rows.put(Table::Meta, key::META_FORMAT, &[&format])?;
-    mailbox::begin(&mut rows, chance)?;
+    tables.rows(&mut txn).put(Table::Meta, key::META_FORMAT, &[&format])?;
     txn.commit()
 }
 

@@ -3,7 +3,7 @@
 use super::{
     key,
     marks::Marks,
-    record::{AccountRecord, GhostRecord, MailboxRecord},
+    record::{AccountRecord, Forgotten, GhostRecord, MailboxRecord},
     row::{Fault, Step, erase, read, write},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
 pub struct Changing {
     account: AccountId,
     standing: Standing,
+    forgotten: Forgotten,
     marks: Marks,
     /// Taken once for all that the act changes; `None` while it has changed nothing.
     modseq: Option<ModSeq>,
@@ -36,9 +37,11 @@ impl Changing {
     pub fn open<R: Rows>(rows: &R, mailbox: MailboxId) -> Step<Self, R::Error> {
         let record = read::<MailboxRecord, R>(rows, Table::Mailbox, &key::mailbox(mailbox))?;
         let record = record.ok_or(Fault::Refused(Refusal::NoMailbox))?;
+        let MailboxRecord { account, standing, forgotten } = record;
         Ok(Self {
-            account: record.account,
-            standing: record.standing,
+            account,
+            standing,
+            forgotten,
             marks: Marks::new(mailbox),
             modseq: None,
             added: Tally::default(),
@@ -133,14 +136,15 @@ impl Changing {
         let Some(modseq) = self.modseq else { return Ok(None) };
         self.marks.write(rows)?;
         let mailbox = self.standing.mailbox;
-        let record = MailboxRecord { account: self.account, standing: self.standing };
+        let Self { account, standing, forgotten, .. } = self;
+        let record = MailboxRecord { account, standing, forgotten };
         write(rows, Table::Mailbox, &key::mailbox(mailbox), &record)?;
         touched.push(mailbox);
         if (self.added.messages, self.removed.messages) == (0, 0) {
             // Flags count for no quota: a row less to write.
             return Ok(Some(modseq));
         }
-        let key = key::account(self.account);
+        let key = key::account(account);
         match read::<AccountRecord, R>(rows, Table::Account, &key) {
             Ok(Some(mut account)) => {
                 let Tally { octets, messages } = self.added;

@@ -1,12 +1,13 @@
-//! What nobody looks at any more goes from the disk, in small steps: ghosts of expunged messages
-//! and the rows of deleted mailboxes.
+//! What nobody looks at any more goes from the disk, in small steps: ghosts of expunged messages,
+//! the oldest marks of when they went, and the rows of deleted mailboxes.
 
 use super::{
     held, key,
-    record::{GhostRecord, Stored, decode},
+    record::{GhostRecord, MailboxRecord, Stored, decode, encode},
     row::{Fault, read},
 };
 use crate::{
+    limits::EXPUNGES_REMEMBERED,
     mail::mailbox::{ContentId, Entry, MailboxId, ModSeq, Uid},
     store::{Rows, Table},
 };
@@ -25,7 +26,7 @@ pub struct Purged {
 /// those of the last message's content.
 ///
 /// It goes by seeks: mailboxes without ghosts are never looked at, and those whose ghosts must
-/// stay cost one look each.
+/// stay cost two looks each.
 pub fn purge<R: Rows>(
     rows: &mut R,
     told: &dyn Fn(MailboxId) -> Option<ModSeq>,
@@ -67,6 +68,8 @@ impl<R: Rows> Purge<'_, R> {
             let first = self.rows.key_from(Table::Parting, &key::mailbox(from))?;
             let Some(mailbox) = first.and_then(key::read_mailbox) else { break };
             let upto = told(mailbox).unwrap_or(ModSeq(u64::MAX));
+            // First, so that it keeps pace: without ghosts nobody looks here.
+            self.forget(mailbox)?;
             for parting in self.keys(Table::Parting, mailbox, Some(upto))? {
                 if self.is_done() {
                     break;
@@ -79,6 +82,46 @@ impl<R: Rows> Purge<'_, R> {
             next = mailbox.0.checked_add(1).map(MailboxId);
         }
         Ok(())
+    }
+
+    /// The oldest marks of what has gone, where there are more than are kept; rows that were looked
+    /// at once are not looked at again. A session that was not told yet is told what one is that
+    /// comes back.
+    fn forget(&mut self, mailbox: MailboxId) -> Result<(), R::Error> {
+        let key = key::mailbox(mailbox);
+        let mut record: MailboxRecord = match read(self.rows, Table::Mailbox, &key) {
+            Ok(Some(record)) => record,
+            Err(Fault::Rows(error)) => return Err(error),
+            _ => return Ok(()),
+        };
+        let excess = record.remembered().saturating_sub(EXPUNGES_REMEMBERED) as usize;
+        let mut rows_left = self.limit.saturating_sub(self.cleared);
+        if excess == 0 || rows_left == 0 {
+            return Ok(());
+        }
+        let (modseq, uid) = record.forgotten.upto;
+        let from = key::after(&key::change(mailbox, modseq, uid));
+        let mut marks = Vec::new();
+        self.rows.walk(Table::Changed, &from, &mut |key, value| {
+            let Some((of, modseq, uid)) = key::read_change(key) else { return false };
+            if of != mailbox || rows_left == 0 || marks.len() == excess {
+                return false;
+            }
+            rows_left -= 1;
+            record.forgotten.upto = (modseq, uid);
+            if !value.is_empty() {
+                marks.push(key.to_vec());
+            }
+            true
+        })?;
+        if record.forgotten.upto == (modseq, uid) {
+            return Ok(());
+        }
+        for mark in &marks {
+            self.delete(Table::Changed, mark)?;
+        }
+        record.forgotten.messages = record.forgotten.messages.saturating_add(marks.len() as u32);
+        self.rows.put(Table::Mailbox, &key, &[&encode(Table::Mailbox, &key, &record)])
     }
 
     fn ghost(&mut self, mailbox: MailboxId, uid: Uid) -> Result<(), R::Error> {

@@ -65,6 +65,34 @@ pub struct FolderRecord {
 pub struct MailboxRecord {
     pub account: AccountId,
     pub standing: Standing,
+    pub forgotten: Forgotten,
+}
+
+/// How far it is not known any more when messages went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forgotten {
+    /// Up to this row of `Changed` no mark is left of one that has gone.
+    pub upto: (ModSeq, Uid),
+    /// Messages whose marks were there.
+    pub messages: u32,
+}
+
+impl Forgotten {
+    pub const NOTHING: Self = Self { upto: (ModSeq(0), Uid(0)), messages: 0 };
+}
+
+impl MailboxRecord {
+    /// Of a mailbox in which nothing was yet.
+    pub fn new(account: AccountId, standing: Standing) -> Self {
+        Self { account, standing, forgotten: Forgotten::NOTHING }
+    }
+
+    /// Messages of which it is known when they went: all UIDs that were given out are of these, of
+    /// messages that are there, or forgotten.
+    pub fn remembered(&self) -> u32 {
+        let Standing { uid_next, messages, .. } = self.standing;
+        (uid_next.0 - 1).saturating_sub(messages).saturating_sub(self.forgotten.messages)
+    }
 }
 
 /// A message that has gone, and when.
@@ -212,6 +240,10 @@ impl Stored for MailboxRecord {
         record.extend_from_slice(&standing.recent_from.0.to_le_bytes());
         record.push(standing.keywords.len() as u8);
         standing.keywords.iter().for_each(|keyword| put_text(record, keyword.as_bytes()));
+        let Forgotten { upto: (modseq, uid), messages } = self.forgotten;
+        record.extend_from_slice(&modseq.0.to_le_bytes());
+        record.extend_from_slice(&uid.0.to_le_bytes());
+        record.extend_from_slice(&messages.to_le_bytes());
     }
 
     fn decode(fields: &mut Fields<'_>) -> Result<Self, RecordError> {
@@ -237,7 +269,13 @@ impl Stored for MailboxRecord {
             let keyword = Keyword::parse(fields.text()?);
             standing.keywords.push(keyword.map_err(|_| RecordError::Field("keyword"))?);
         }
-        Ok(Self { account, standing })
+        let mut forgotten = Forgotten::NOTHING;
+        // What format 2 wrote ends here: it forgot nothing.
+        if fields.ended().is_err() {
+            forgotten.upto = (ModSeq(fields.u64()?), Uid(fields.u32()?));
+            forgotten.messages = fields.u32()?;
+        }
+        Ok(Self { account, standing, forgotten })
     }
 }
 

@@ -40,7 +40,7 @@ mod tests {
             keywords: Vec::new(),
         };
         let key = key::mailbox(MailboxId(7));
-        let record = MailboxRecord { account: AccountId(1), standing };
+        let record = MailboxRecord::new(AccountId(1), standing);
         let value = encode(Table::Mailbox, &key, &record).to_vec();
         let validity = |chance| {
             let row = moved_on(&key, &value, chance).unwrap();

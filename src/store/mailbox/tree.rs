@@ -66,7 +66,7 @@ pub fn make_mailbox<R: Rows>(rows: &mut R, account: AccountId) -> Step<MailboxId
         recent_from: Uid(1),
         keywords: Vec::new(),
     };
-    let record = MailboxRecord { account, standing };
+    let record = MailboxRecord::new(account, standing);
     write(rows, Table::Mailbox, &key::mailbox(mailbox), &record)?;
     Ok(mailbox)
 }

@@ -41,6 +41,7 @@ pub const LISTED_OCTETS: usize = 3 * CONTENT_CHUNK;
 pub const IMAP_UNSENT_MAX: usize = LISTED_OCTETS;
 pub const CHANGES_PAGE: usize = 5;
 pub const FOLDERS_PAGE: usize = 3;
+pub const EXPUNGES_REMEMBERED: u32 = 4;
 pub const CLEARED_ROWS_MAX: usize = 60;
 pub const SECRETS_IN_FLIGHT_MAX: usize = 2;
 pub const MARKS_UIDS: u32 = 64;

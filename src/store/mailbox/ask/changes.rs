@@ -1,13 +1,14 @@
 //! What happened in a mailbox since a MODSEQ, in pages.
 
-use super::standing;
+use super::record;
 use crate::{
     limits::CHANGES_PAGE,
-    mail::mailbox::{Changes, Entry, MailboxId, ModSeq, Uid, Uids},
+    mail::mailbox::{Changes, Entry, MailboxId, ModSeq, Standing, Uid, Uids},
     store::{
         Reads, Table,
         mailbox::{
             key,
+            marks::{Kind, Reach, marked},
             record::decode,
             row::{Fault, Step, damage, read},
         },
@@ -29,7 +30,8 @@ pub fn changes<R: Reads>(
     (since, after): (ModSeq, Option<Uid>),
     warn: &mut dyn FnMut(String),
 ) -> Step<Option<Changes>, R::Error> {
-    let Some(standing) = standing(reads, mailbox)? else { return Ok(None) };
+    let Some(record) = record(reads, mailbox)? else { return Ok(None) };
+    let standing = record.standing;
     let mut changes = Changes {
         upto: standing.highest_modseq,
         within: None,
@@ -40,6 +42,9 @@ pub fn changes<R: Reads>(
     };
     if since >= changes.upto && after.is_none() {
         return Ok(Some(changes));
+    }
+    if (since, after.unwrap_or(Uid(u32::MAX))) < record.forgotten.upto {
+        changes.gone = absent(reads, &changes.standing, warn)?;
     }
     let (rows, next) = page(reads, mailbox, (since, after), warn)?;
     if let (Some(next), Some(last)) = (next, rows.last()) {
@@ -65,6 +70,18 @@ pub fn changes<R: Reads>(
     }
     changes.changed.sort_unstable_by_key(|entry| entry.uid);
     Ok(Some(changes))
+}
+
+/// All that was in a mailbox and is not any more (RFC 7162 §5.1).
+fn absent<R: Reads>(
+    reads: &R,
+    standing: &Standing,
+    warn: &mut dyn FnMut(String),
+) -> Step<Uids, R::Error> {
+    let mut ever = Uids::default();
+    ever.insert_run(Uid(1)..=Uid(standing.uid_next.0 - 1));
+    let [present] = marked(reads, standing, [(Kind::Present, Reach::All)], warn)?;
+    Ok(ever.difference(&present))
 }
 
 /// At most `CHANGES_PAGE` rows, and the MODSEQ of the one behind them.

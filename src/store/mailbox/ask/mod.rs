@@ -89,10 +89,13 @@ fn find<R: Reads>(
     })
 }
 
+fn record<R: Reads>(reads: &R, mailbox: MailboxId) -> Step<Option<MailboxRecord>, R::Error> {
+    read(reads, Table::Mailbox, &key::mailbox(mailbox))
+}
+
 /// How a mailbox stands.
 fn standing<R: Reads>(reads: &R, mailbox: MailboxId) -> Step<Option<Standing>, R::Error> {
-    let record = read::<MailboxRecord, R>(reads, Table::Mailbox, &key::mailbox(mailbox))?;
-    Ok(record.map(|record| record.standing))
+    Ok(record(reads, mailbox)?.map(|record| record.standing))
 }
 
 fn usage<R: Reads>(reads: &R, account: AccountId) -> Step<Option<AccountRecord>, R::Error> {

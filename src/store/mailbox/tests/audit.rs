@@ -94,7 +94,7 @@ impl Map {
         self.audit_changes(record, &live);
     }
 
-    /// One row for each message that is there, and a mark for each that has gone.
+    /// One row for each message that is there, and a mark for each that has gone and is remembered.
     fn audit_changes(&self, record: &MailboxRecord, live: &[&Entry]) {
         let standing = &record.standing;
         let mut there = BTreeSet::new();
@@ -115,7 +115,13 @@ impl Map {
             live.iter().map(|entry| (entry.uid, entry.modseq)).collect();
         assert_eq!(there, entries);
         assert!(live.iter().all(|entry| !gone.contains_key(&entry.uid)));
-        assert_eq!(live.len() + gone.len(), standing.uid_next.0 as usize - 1);
+        assert_eq!(gone.len(), record.remembered() as usize);
+        let forgotten = record.forgotten;
+        assert_eq!(
+            live.len() + gone.len() + forgotten.messages as usize,
+            standing.uid_next.0 as usize - 1
+        );
+        assert!(gone.iter().all(|(uid, modseq)| (*modseq, *uid) > forgotten.upto));
         let ghosts: BTreeMap<_, GhostRecord> = self.table(Table::Ghost);
         let partings: BTreeSet<_> =
             self.keys(Table::Parting).iter().filter_map(|key| key::read_change(key)).collect();
@@ -123,7 +129,8 @@ impl Map {
             let (mailbox, uid) = key::read_message(key).unwrap();
             assert!(partings.contains(&(mailbox, ghost.expunged, uid)));
             if mailbox == standing.mailbox {
-                assert_eq!(gone.get(&uid), Some(&ghost.expunged));
+                let is_forgotten = (ghost.expunged, uid) <= forgotten.upto;
+                assert_eq!(gone.get(&uid), Some(&ghost.expunged).filter(|_| !is_forgotten));
             }
         }
         assert_eq!(partings.len(), ghosts.len());

@@ -4,15 +4,23 @@ use std::{cell::Cell, convert::Infallible};
 
 use super::{Bench, Map, all, name, set};
 use crate::{
-    limits::{BODY_ROW, CHANGES_PAGE, CONTENT_CHUNK, LISTED_MAX, LISTED_OCTETS},
+    limits::{
+        BODY_ROW, CHANGES_PAGE, CHECKSUM, CONTENT_CHUNK, EXPUNGES_REMEMBERED, LISTED_MAX,
+        LISTED_OCTETS,
+    },
     mail::mailbox::{
         Act, Ask, Content, Done, FlagChange, Flags, Found, How, MailboxId, ModSeq, Uid, Uids, Want,
     },
     random::Random,
     store::{
         Reads, Table,
+        checksum::Of,
         content::Unpress,
-        mailbox::{self, purge},
+        mailbox::{
+            self, purge,
+            record::{Forgotten, MailboxRecord, decode},
+        },
+        record::{Record, seal},
     },
 };
 
@@ -23,7 +31,7 @@ fn changes(bench: &Bench, mailbox: MailboxId, since: ModSeq) -> (Uids, Uids, usi
     loop {
         let ask = Ask::Changes { mailbox, since, after };
         let Found::Changes(Some(page)) = bench.ask(&ask) else { panic!("{ask:?}") };
-        assert!(page.changed.len() + page.gone.count() as usize <= CHANGES_PAGE);
+        assert!(page.changed.len() <= CHANGES_PAGE);
         assert!(page.changed.is_sorted_by_key(|entry| entry.uid));
         for entry in &page.changed {
             assert!(!changed.contains(entry.uid), "{:?} is told twice", entry.uid);
@@ -64,6 +72,52 @@ fn one_modseq_of_many_messages_is_told_in_pages() {
     while purge(&mut bench.map, &|_| None, 256).unwrap().more {}
     assert_eq!(changes(&bench, mailbox, ModSeq(0)), (Uids::default(), every, 3));
     bench.map.audit();
+}
+
+#[test]
+fn it_is_remembered_of_so_many_when_they_went() {
+    const KEPT: u32 = 10;
+    const GOING: u32 = 1000;
+    let (mut bench, account) = Bench::with_account();
+    bench.fill(account, "INBOX", KEPT as usize);
+    bench.fill(account, "Trash", GOING as usize);
+    let [mailbox, from] = ["INBOX", "Trash"].map(|text| bench.mailbox(account, text));
+    let mut went = Vec::new();
+    while (went.len() as u32) * GOING < EXPUNGES_REMEMBERED + 2 * GOING {
+        let to = name("INBOX");
+        let copy = Act::Copy { account, from, uids: all(), to, taking: false, quota: 0 };
+        let Done::Copied { to: uids, .. } = bench.act(&copy) else { panic!("nothing came") };
+        let uids: Uids = uids.into_iter().collect();
+        let Done::Expunged { modseq, .. } = bench.act(&Act::Remove { mailbox, uids }) else {
+            panic!("nothing went")
+        };
+        went.push(modseq.unwrap());
+    }
+    let marks = |bench: &Bench| {
+        let rows = bench.map.rows(Table::Changed);
+        rows.filter(|(_, value)| !value.is_empty()).count() as u32
+    };
+    let every = went.len() as u32 * GOING;
+    let of = |acts: std::ops::Range<u32>| -> Uids {
+        (1 + KEPT + acts.start * GOING..1 + KEPT + acts.end * GOING).map(Uid).collect()
+    };
+    let acts = went.len() as u32;
+    // The first time with a session that was told of one act only, whose ghosts stay.
+    for told in [Some(went[0]), None] {
+        while purge(&mut bench.map, &|_| told, 256).unwrap().more {}
+        assert_eq!(marks(&bench), EXPUNGES_REMEMBERED);
+        bench.map.audit();
+    }
+    let forgotten = every - EXPUNGES_REMEMBERED;
+    // The act in which it ends that they are forgotten: whoever knew it misses nothing.
+    let last = forgotten / GOING;
+    let (changed, gone, _) = changes(&bench, mailbox, went[last as usize]);
+    assert_eq!((changed.count(), gone), (0, of(last + 1..acts)));
+    // Whoever was told of less is told all that ever went.
+    for since in [ModSeq(1), went[0], went[last as usize - 1]] {
+        let (changed, gone, _) = changes(&bench, mailbox, since);
+        assert_eq!((changed.count(), gone), (if since.0 == 1 { KEPT } else { 0 }, of(0..acts)));
+    }
 }
 
 #[test]
@@ -271,4 +325,19 @@ fn many_messages_in_one_page_are_at_most_so_many() {
     let ask = Ask::Messages { mailbox, uids: all(), want: Want::default() };
     let Found::Messages { messages, rest } = bench.ask(&ask) else { panic!("{ask:?}") };
     assert_eq!((messages.len(), rest), (LISTED_MAX, Some(Uid(LISTED_MAX as u32 + 1))));
+}
+
+#[test]
+fn what_format_2_says_of_a_mailbox_is_read() {
+    let (mut bench, account) = Bench::with_account();
+    bench.fill(account, "INBOX", 5);
+    let mailbox = bench.mailbox(account, "INBOX");
+    bench.act(&Act::Remove { mailbox, uids: set(&[2, 4]) });
+    let key = mailbox::key::mailbox(mailbox);
+    let now = bench.map.row(Table::Mailbox, &key).unwrap().unwrap();
+    let of_2 = Record::from_slice(&now[..now.len() - CHECKSUM - 16]);
+    let of_2 = seal(of_2, Of::Row(Table::Mailbox, &key));
+    let read: MailboxRecord = decode(Table::Mailbox, &key, &of_2).unwrap();
+    assert_eq!(read, decode(Table::Mailbox, &key, now).unwrap());
+    assert_eq!((read.remembered(), read.forgotten), (2, Forgotten::NOTHING));
 }
