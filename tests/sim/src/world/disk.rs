@@ -41,8 +41,10 @@ impl World {
         let Some(jobs) = self.disk.committing.take() else { return Ok(()) };
         if self.disk.broken {
             self.coverage.count("disk: a commit failed for good");
-            // What was written before the sync failed may be on the disk all the same.
-            if self.dice(2) {
+            // What was written before the sync failed may be on the disk all the same. The store
+            // tries no other commit behind it.
+            let first = self.process.as_ref().is_some_and(|process| !process.failed);
+            if first && self.dice(2) {
                 self.coverage.count("disk: a commit that failed is there");
                 self.write(&jobs)?;
             }
