@@ -71,13 +71,14 @@ pub struct Written {
     pub touched: Vec<MailboxId>,
 }
 
-/// Why a change is not on stable storage. Nothing of it is.
+/// Why a change is not known to be on stable storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The map or the disk is full: the client may try again later.
+    /// The map or the disk is full, and nothing of it is there: the client may try again later.
     #[error("the store is full; free disk space or raise store.size_max")]
     Full,
-    /// The disk failed; the process will restart from what is on it.
+    /// The disk failed, and the whole of it is there or nothing; the process will restart from what
+    /// is on it.
     #[error("the store failed; see the log for the disk's error")]
     Failed,
 }

@@ -56,6 +56,10 @@ impl Update {
             (Update::Removing, Ok(Done::Done | Done::Expunged { .. })) => {
                 Session::close(reply::REMOVED, steps)
             }
+            // Its last commit may be on the disk all the same.
+            (Update::Removing, Err(StoreTrouble::Failed)) => {
+                Session::close(reply::REMOVED_PERHAPS, steps)
+            }
             (Update::Removing, _) => Session::close(reply::NOT_REMOVED, steps),
         }
     }
