@@ -6,7 +6,6 @@ mod fetch;
 pub mod frame;
 mod list;
 pub mod names;
-mod pages;
 mod parse;
 pub mod reply;
 mod search;

@@ -6,7 +6,6 @@ mod section;
 use self::message::{Message, Step};
 use super::{
     command::{BodyForm, BodyItem, Fetch, FetchItem, Section},
-    pages::Pages,
     reply::Reply,
     session::{Answer, Job as Jobs, Next, Tell, Telling, Turn, number, write_vanished},
     uids,
@@ -14,8 +13,8 @@ use super::{
 use crate::{
     limits::{LISTED_MAX, LISTED_OCTETS},
     mail::mailbox::{
-        Act, Ask, Changes, Content, Done, FlagChange, Flags, Found, How, Listed, ModSeq, Uid, Uids,
-        Want,
+        Act, Ask, Changes, Content, Done, FlagChange, Flags, Found, How, Listed, ModSeq, Pages,
+        Uid, Uids, Want,
     },
 };
 

@@ -17,14 +17,13 @@ use self::{
 use super::{
     command::{Search, SearchReturn},
     fetch::is_damaged,
-    pages::Pages,
     reply::Reply,
     session::{Answer, Job as Jobs, Next, Tell, Telling, Turn, number},
     uids,
 };
 use crate::{
     limits::LISTED_MAX,
-    mail::mailbox::{Ask, Entry, Found, Listed, Mark, StoreTrouble, Uids},
+    mail::mailbox::{Ask, Entry, Found, Listed, Mark, Pages, StoreTrouble, Uids},
 };
 
 pub(super) struct Job {

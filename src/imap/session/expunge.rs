@@ -8,11 +8,10 @@ use super::{
 use crate::{
     imap::{
         command::Set,
-        pages::Pages,
         reply::{Code, Reply},
     },
     limits::EDITED_AT_ONCE,
-    mail::mailbox::{Act, Ask, Done, Found, MailboxId, Mark, Uids},
+    mail::mailbox::{Act, Ask, Done, Found, MailboxId, Mark, Pages, Uids},
 };
 
 #[derive(Debug)]

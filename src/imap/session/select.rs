@@ -10,12 +10,11 @@ use super::{
 use crate::{
     imap::{
         command::{Qresync, Select},
-        pages::Pages,
         reply::{Out, Reply},
         uids,
     },
     limits::LISTED_MAX,
-    mail::mailbox::{AccountId, Act, Ask, Changes, Found, Opened, Uid, Uids, Want},
+    mail::mailbox::{AccountId, Act, Ask, Changes, Found, Opened, Pages, Uid, Uids, Want},
 };
 
 #[derive(Debug)]

@@ -12,12 +12,13 @@ use super::{
 use crate::{
     imap::{
         command::{Set, Store},
-        pages::Pages,
         reply::{Code, Reply},
         set,
     },
     limits::EDITED_AT_ONCE,
-    mail::mailbox::{AccountId, Act, Done, FlagChange, MailboxId, MailboxName, ModSeq, Uid, Uids},
+    mail::mailbox::{
+        AccountId, Act, Done, FlagChange, MailboxId, MailboxName, ModSeq, Pages, Uid, Uids,
+    },
 };
 
 #[derive(Debug)]

@@ -9,12 +9,11 @@ use super::{
 };
 use crate::{
     imap::{
-        pages::Pages,
         reply::{Out, Reply},
         uids,
     },
     limits::LISTED_MAX,
-    mail::mailbox::{Ask, Changes, Entry, Found, ModSeq, Uid, Uids, Want},
+    mail::mailbox::{Ask, Changes, Entry, Found, ModSeq, Pages, Uid, Uids, Want},
 };
 
 #[derive(Debug)]

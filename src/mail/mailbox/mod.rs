@@ -12,6 +12,7 @@ mod act;
 mod ask;
 mod flags;
 mod folder;
+mod pages;
 mod parts;
 mod trouble;
 mod uids;
@@ -26,6 +27,7 @@ pub use ask::{
 };
 pub use flags::{Flags, Keyword, KeywordError, Keywords};
 pub use folder::{Folder, MailboxName, NameError, SpecialUse};
+pub use pages::Pages;
 pub use parts::{Encoding, Part, PartKind, Parts, PartsIter};
 pub use trouble::StoreTrouble;
 pub use uids::Uids;

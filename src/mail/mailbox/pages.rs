@@ -1,10 +1,10 @@
 //! A set of messages that is gone through in pages, from front to back.
 
-use crate::mail::mailbox::{Uid, Uids};
+use super::{Uid, Uids};
 
 /// What is left of a set. A page costs the time of its own runs, however many the set has.
 #[derive(Debug, Default)]
-pub(in crate::imap) struct Pages {
+pub struct Pages {
     uids: Uids,
     /// Of the set's UIDs, so many lie behind.
     taken: u32,
