@@ -316,8 +316,8 @@ pub const HALF_ROW: usize = 2012;
 /// Octets of an address that is a key of LMDB, which has 511.
 pub const ADDRESS_KEY_MAX: usize = 480;
 
-/// Messages that one act of IMAP changes: everybody waits for its commit. COPY is one act however
-/// many it copies, as it must be done whole or not at all (RFC 9051 §6.4.7).
+/// Messages that one act of IMAP or POP3 changes: everybody waits for its commit. COPY is one act
+/// however many it copies, as it must be done whole or not at all (RFC 9051 §6.4.7).
 pub const EDITED_AT_ONCE: usize = 1024;
 
 /// Entries that an act on many messages has in memory together.

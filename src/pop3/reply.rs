@@ -28,9 +28,8 @@ pub(super) const NOT_IN_CLEAR: Reply =
 pub(super) const BUSY: Reply =
     Reply("-ERR [SYS/TEMP] Too many logins at this time; try again later");
 pub(super) const STORE_FAILED: Reply = Reply("-ERR [SYS/TEMP] The store failed; try again later");
-pub(super) const NOT_REMOVED: Reply = Reply("-ERR [SYS/TEMP] Nothing was removed; try again later");
-pub(super) const REMOVED_PERHAPS: Reply =
-    Reply("-ERR [SYS/TEMP] The store failed; the next login shows whether anything was removed");
+pub(super) const NOT_REMOVED: Reply =
+    Reply("-ERR [SYS/TEMP] Some of what was marked may not be removed; the next login shows it");
 pub(super) const DAMAGED: Reply =
     Reply("-ERR [SYS/PERM] The message is damaged on disk; ask whoever runs the server");
 pub(super) const NO_MAILDROP: Reply =

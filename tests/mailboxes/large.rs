@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeSet,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
     sync::mpsc::{self, TryRecvError},
     thread,
     time::{Duration, Instant},
@@ -56,13 +58,13 @@ fn a_large_mailbox_is_as_quick_as_a_small_one_and_sessions_on_it_are_small() {
     assert_eq!(found, [Untagged::Search(vec![wanted])]);
     timed(&mut client, "FETCH 1:* (UID FLAGS)");
     watch(&ringmail, server);
-    change_many(&mut client, server, messages as u32);
+    change_many(&mut client, [server, ringmail.port_of("pop3")], messages as u32);
     drop(client);
     ringmail.stop();
 }
 
 /// Acts on most of the mailbox, while another user does something small again and again.
-fn change_many(client: &mut Imap, server: std::net::SocketAddr, messages: u32) {
+fn change_many(client: &mut Imap, [server, pop3]: [SocketAddr; 2], messages: u32) {
     // Closed when this is over, in whatever way.
     let (open, over) = mpsc::channel::<()>();
     thread::scope(|scope| {
@@ -90,11 +92,40 @@ fn change_many(client: &mut Imap, server: std::net::SocketAddr, messages: u32) {
         assert_eq!(gone(&moved), half as usize);
         // One COPYUID for all.
         told(&moved, &format!(" 1:{half} 1:{half}]"));
+        let quarter = half / 2;
+        remove_first(pop3, quarter);
+        assert_eq!(gone(&timed(client, "NOOP")), quarter as usize);
         timed(client, "STORE 1:* +FLAGS.SILENT (\\Deleted)");
-        assert_eq!(gone(&timed(client, "EXPUNGE")), (messages - half) as usize);
+        assert_eq!(gone(&timed(client, "EXPUNGE")), (messages - half - quarter) as usize);
         let left = client.must("STATUS Old (MESSAGES)").untagged;
         told(&left, &format!("MESSAGES {half}"));
     });
+}
+
+/// The first messages of Ann's INBOX go over POP3.
+fn remove_first(server: SocketAddr, count: u32) {
+    let stream = TcpStream::connect(server).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    let mut replies = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut ok = |count: u32| {
+        for _ in 0..count {
+            let reply = replies.next().unwrap().unwrap();
+            assert!(reply.starts_with("+OK"), "{reply}");
+        }
+    };
+    ok(1);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let marks: String = (1..=count).map(|number| format!("DELE {number}\r\n")).collect();
+            let login = format!("USER {ANN}\r\nPASS secret\r\n");
+            (&stream).write_all((login + &marks).as_bytes()).unwrap();
+        });
+        ok(2 + count);
+    });
+    let began = Instant::now();
+    (&stream).write_all(b"QUIT\r\n").unwrap();
+    ok(1);
+    println!("{:>12?}  QUIT of POP3, which removes {count}", began.elapsed());
 }
 
 /// One line has these words.
@@ -131,7 +162,7 @@ fn timed(client: &mut Imap, command: &str) -> Vec<Untagged> {
 }
 
 /// Sessions that have the mailbox selected, half of them in IDLE.
-fn watch(ringmail: &super::support::binary::Ringmail, server: std::net::SocketAddr) {
+fn watch(ringmail: &super::support::binary::Ringmail, server: SocketAddr) {
     let mut sessions = Vec::new();
     let open = |sessions: &mut Vec<Imap>, count: usize| {
         for number in 0..count {

@@ -16,7 +16,7 @@ use super::{Checked, broken};
 use crate::{
     mail::{
         QueueId,
-        mailbox::{AccountId, ContentId, Entry, MailboxId, Uids},
+        mailbox::{AccountId, ContentId, Entry, MailboxId, Uid, Uids},
     },
     time::{Duration, Instant},
 };
@@ -37,7 +37,7 @@ pub struct Boxes {
     /// Messages that clients set out to append, by their tokens.
     pub appends: BTreeMap<u32, Append>,
     /// What clients of POP3 have said QUIT for.
-    removals: BTreeMap<Removal, Times>,
+    removals: BTreeMap<(MailboxId, u32), Times>,
     accounts: BTreeMap<String, AccountId>,
     /// Octets that each account uses, and the most it ever did.
     used: BTreeMap<AccountId, (u64, u64)>,
@@ -72,11 +72,11 @@ pub struct Append {
 /// What is to go with a QUIT.
 pub type Removal = (MailboxId, BTreeSet<u32>);
 
-/// Of a removal.
+/// How often a message was to be removed, and was.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Times {
-    pub said: u32,
-    pub done: u32,
+struct Times {
+    said: u32,
+    done: u32,
 }
 
 impl Boxes {
@@ -136,24 +136,28 @@ impl Boxes {
     }
 
     /// A client of POP3 has said QUIT, and marked these.
-    pub fn will_remove(&mut self, removal: &Removal) {
-        self.removals.entry(removal.clone()).or_default().said += 1;
-    }
-
-    /// How often just these were to go and went.
-    pub fn removed(&self, removal: &Removal) -> Times {
-        self.removals.get(removal).copied().unwrap_or_default()
-    }
-
-    /// Messages are removed: somebody has marked just these, and said QUIT once for each time.
-    fn remove(&mut self, mailbox: MailboxId, uids: &Uids) -> Checked {
-        let removal = (mailbox, uids.iter().map(|uid| uid.0).collect());
-        let times = self.removals.entry(removal).or_default();
-        times.done += 1;
-        match times.done <= times.said {
-            true => Ok(()),
-            false => broken(format!("{uids:?} of {mailbox:?} go, and nobody said QUIT")),
+    pub fn will_remove(&mut self, (mailbox, uids): &Removal) {
+        for uid in uids {
+            self.removals.entry((*mailbox, *uid)).or_default().said += 1;
         }
+    }
+
+    /// All of these were removed, by whomever.
+    pub fn went(&self, (mailbox, uids): &Removal) -> bool {
+        let went = |uid| self.removals.get(&(*mailbox, uid)).is_some_and(|times| times.done > 0);
+        uids.iter().copied().all(went)
+    }
+
+    /// Messages are removed: of each somebody has marked it and said QUIT, once for each time.
+    fn remove(&mut self, mailbox: MailboxId, uids: &Uids) -> Checked {
+        for Uid(uid) in uids.iter() {
+            let times = self.removals.entry((mailbox, uid)).or_default();
+            times.done += 1;
+            if times.done > times.said {
+                return broken(format!("{uid} of {mailbox:?} goes, and nobody said QUIT"));
+            }
+        }
+        Ok(())
     }
 
     /// How a mailbox stands, and since when.
