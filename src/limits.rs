@@ -335,7 +335,8 @@ pub const LISTED_RUNS_MAX: usize = 4096;
 /// Octets of contents in one answer of the store, its first message left aside.
 pub const LISTED_OCTETS: usize = 256 * 1024;
 
-/// Changes in one answer of the store.
+/// Changes in one answer of the store. Messages that are told to have gone as it is forgotten when
+/// are not counted.
 pub const CHANGES_PAGE: usize = 1024;
 
 /// Expunged messages of a mailbox of which it is kept when they went: some 40 octets each. A device
@@ -343,7 +344,8 @@ pub const CHANGES_PAGE: usize = 1024;
 pub const EXPUNGES_REMEMBERED: u32 = 16_384;
 
 /// Rows of deleted mailboxes and of expunged messages, their contents' with them, after which a
-/// transaction that clears them away ends: eight megabytes. The last content may go over it.
+/// transaction that clears them away ends: eight megabytes. Rows of changes that are passed on the
+/// way to the oldest marks count as well. The last content may go over it.
 pub const CLEARED_ROWS_MAX: usize = 2048;
 
 /// Rest between two such transactions when there is more to clear.

@@ -166,8 +166,8 @@ pub struct Changes {
     pub standing: Standing,
     /// New messages and those whose flags changed, in the order of their UIDs.
     pub changed: Vec<Entry>,
-    /// Expunged since; and whatever else was ever there, where it is not known any more when it
-    /// went.
+    /// Expunged since; and whatever else was ever there and is not, where it is not known any more
+    /// when it went.
     pub gone: Uids,
     /// All up to this one are told; of this one itself, those up to the UID `within`, where there
     /// is one.

@@ -15,7 +15,8 @@ use crate::{
 /// What a step did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Purged {
-    /// Rows that went or changed, at most: of a content that was compressed there are fewer.
+    /// Rows that went, changed or were passed on the way, at most: of a content that was compressed
+    /// there are fewer.
     pub rows: usize,
     /// There may be more to do at once.
     pub more: bool,
@@ -26,7 +27,7 @@ pub struct Purged {
 /// those of the last message's content.
 ///
 /// It goes by seeks: mailboxes without ghosts are never looked at, and those whose ghosts must
-/// stay cost two looks each.
+/// stay cost few looks each.
 pub fn purge<R: Rows>(
     rows: &mut R,
     told: &dyn Fn(MailboxId) -> Option<ModSeq>,
@@ -40,7 +41,7 @@ pub fn purge<R: Rows>(
 
 struct Purge<'a, R> {
     rows: &'a mut R,
-    /// Rows after which this step ends, and those that it has cleared.
+    /// Rows after which this step ends, and those that it has cleared or passed.
     limit: usize,
     cleared: usize,
 }
@@ -84,9 +85,9 @@ impl<R: Rows> Purge<'_, R> {
         Ok(())
     }
 
-    /// The oldest marks of what has gone, where there are more than are kept; rows that were looked
-    /// at once are not looked at again. A session that was not told yet is told what one is that
-    /// comes back.
+    /// The oldest marks of what has gone, where there are more than are kept. No row is passed
+    /// twice. A session that has not heard of them yet will hear of all that is not there, as one
+    /// does that comes back.
     fn forget(&mut self, mailbox: MailboxId) -> Result<(), R::Error> {
         let key = key::mailbox(mailbox);
         let mut record: MailboxRecord = match read(self.rows, Table::Mailbox, &key) {
@@ -95,30 +96,31 @@ impl<R: Rows> Purge<'_, R> {
             _ => return Ok(()),
         };
         let excess = record.remembered().saturating_sub(EXPUNGES_REMEMBERED) as usize;
-        let mut rows_left = self.limit.saturating_sub(self.cleared);
-        if excess == 0 || rows_left == 0 {
+        if excess == 0 {
             return Ok(());
         }
         let (modseq, uid) = record.forgotten.upto;
         let from = key::after(&key::change(mailbox, modseq, uid));
-        let mut marks = Vec::new();
+        let (mut marks, mut passed) = (Vec::new(), 0);
+        let left = self.limit.saturating_sub(self.cleared);
         self.rows.walk(Table::Changed, &from, &mut |key, value| {
             let Some((of, modseq, uid)) = key::read_change(key) else { return false };
-            if of != mailbox || rows_left == 0 || marks.len() == excess {
+            if of != mailbox || passed == left || marks.len() == excess {
                 return false;
             }
-            rows_left -= 1;
+            passed += 1;
             record.forgotten.upto = (modseq, uid);
             if !value.is_empty() {
                 marks.push(key.to_vec());
             }
             true
         })?;
-        if record.forgotten.upto == (modseq, uid) {
+        if passed == 0 {
             return Ok(());
         }
+        self.cleared += passed;
         for mark in &marks {
-            self.delete(Table::Changed, mark)?;
+            self.rows.delete(Table::Changed, mark)?;
         }
         record.forgotten.messages = record.forgotten.messages.saturating_add(marks.len() as u32);
         self.rows.put(Table::Mailbox, &key, &[&encode(Table::Mailbox, &key, &record)])

@@ -43,18 +43,24 @@ pub fn changes<R: Reads>(
     if since >= changes.upto && after.is_none() {
         return Ok(Some(changes));
     }
-    if (since, after.unwrap_or(Uid(u32::MAX))) < record.forgotten.upto {
-        changes.gone = absent(reads, &changes.standing, warn)?;
-    }
     let (rows, next) = page(reads, mailbox, (since, after), warn)?;
+    // What is forgotten is made up for once, by the page that leads beyond it.
+    let upto = record.forgotten.upto;
+    let mut made_up = (since, after.unwrap_or(Uid(u32::MAX))) < upto;
     if let (Some(next), Some(last)) = (next, rows.last()) {
+        made_up &= (last.modseq, last.uid) >= upto;
         changes.more = true;
         changes.upto = last.modseq;
         changes.within = (next == last.modseq).then_some(last.uid);
     }
+    if made_up {
+        changes.gone = absent(reads, &changes.standing, warn)?;
+    }
     for row in rows {
         if row.gone {
-            changes.gone.insert(row.uid);
+            if !made_up {
+                changes.gone.insert(row.uid);
+            }
             continue;
         }
         let key = key::message(mailbox, row.uid);
@@ -80,7 +86,24 @@ fn absent<R: Reads>(
 ) -> Step<Uids, R::Error> {
     let mut ever = Uids::default();
     ever.insert_run(Uid(1)..=Uid(standing.uid_next.0 - 1));
-    let [present] = marked(reads, standing, [(Kind::Present, Reach::All)], warn)?;
+    let mut damaged = false;
+    let mut warn = |sentence| {
+        damaged = true;
+        warn(sentence);
+    };
+    let [mut present] = marked(reads, standing, [(Kind::Present, Reach::All)], &mut warn)?;
+    if damaged {
+        // A message that cannot be read is there: who has a copy of it must not drop that.
+        let first = key::message(standing.mailbox, Uid(0));
+        let walked = reads.walk(Table::Entry, &first, &mut |key, _| {
+            let Some((of, uid)) = key::read_message(key) else { return false };
+            if of == standing.mailbox {
+                present.insert(uid);
+            }
+            of == standing.mailbox
+        });
+        walked.map_err(Fault::Rows)?;
+    }
     Ok(ever.difference(&present))
 }
 
